@@ -1,0 +1,1 @@
+"""The Dash app that finance and SREs open; it shows what analytics answers."""

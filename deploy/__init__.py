@@ -1,0 +1,1 @@
+"""How the parts are run: the `tollway` command, the supervisor, and the demo."""

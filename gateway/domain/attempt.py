@@ -1,0 +1,126 @@
+"""The facts Tollway keeps: an intent before an upstream is called, an attempt when it ended, an operation per request.
+
+Times are Unix nanoseconds in UTC; durations are seconds. Field names are the store's column names.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from gateway.domain.ids import Account, Alias, AttemptId, RequestId, SpanId, TenantId, TierName, TraceId, UpstreamId
+from gateway.domain.usage import NO_USAGE, Completeness, Usage
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    """The upstream failed: a 4xx or 5xx, a lost connection, a broken stream."""
+    TIMEOUT = "timeout"
+    """The gateway hung up on the upstream."""
+    CANCELLED = "cancelled"
+    """The client hung up, so the gateway did."""
+    LOST = "lost"
+    """The gateway died; the vendor may have billed it."""
+    REFUSED = "refused"
+    """Decided against before a byte was sent; never billable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What is known of an attempt before its first byte is sent; it is on disk before that byte."""
+
+    attempt_id: AttemptId
+    trace_id: TraceId
+    span_id: SpanId
+    parent_span_id: SpanId
+    """The operation's span."""
+    started_at: int
+    tenant: TenantId
+    alias: Alias
+    tier: TierName
+    request_id: RequestId
+    upstream: UpstreamId
+    provider: str
+    account: Account
+    region: str
+    quantization: str
+    pattern: str
+    model: str
+    """The model asked of the upstream."""
+    attempt_index: int
+    """0 for the first attempt of the operation, counting refused ones."""
+    fallback_depth: int
+    """0 on the alias's first choice; the rung's number on its ladder."""
+    fallback_reason: str = ""
+    """Why the attempt before this one did not do; "" at depth 0."""
+    estimated_cost_usd: Decimal | None = None
+    """Estimated marginal cost of this attempt; None = no price known, or not estimated."""
+    rate_card: str = ""
+    """The card in force at the start; "" = none known."""
+    session: str = ""
+    """A hash, never the session's own name."""
+    stream: bool = False
+    request_bytes: int = 0
+    max_output_tokens: int = 0
+    """The request's own bound on its answer; 0 = not given."""
+    queue_seconds: float = 0.0
+    operation_started_at: int = 0
+    client_parent_span_id: str = ""
+    """The span of the client that called us, where it sent a traceparent."""
+    server_address: str = ""
+    server_port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of an upstream, ended; each is a thing a vendor may bill."""
+
+    intent: Intent
+    ended_at: int
+    outcome: Outcome
+    error_type: str = ""
+    """A Reason; "" when the outcome is ok."""
+    http_status: int = 0
+    """The upstream's status; 0 = no answer."""
+    usage: Usage = NO_USAGE
+    completeness: Completeness = Completeness.UNKNOWN
+    usage_raw: str = ""
+    """The vendor's own usage JSON, as it came."""
+    response_id: str = ""
+    response_model: str = ""
+    finish_reason: str = ""
+    first_token_seconds: float | None = None
+    """From the first byte sent to the first real token; None = none came."""
+    breaker_transition: tuple[str, str, str] | None = None
+    """(from, to, cause) when this attempt moved its breaker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One client request: the parent of its attempts. Never billable."""
+
+    trace_id: TraceId
+    span_id: SpanId
+    parent_span_id: str
+    request_id: RequestId
+    started_at: int
+    ended_at: int
+    tenant: TenantId
+    alias: Alias
+    tier: TierName
+    session: str
+    outcome: Outcome
+    error_type: str
+    http_status: int
+    """The status the client was given; 0 = it hung up first."""
+    attempts: int
+    """How many attempts were made, the refused ones included."""
+    fallback_depth: int
+    """The depth that answered."""
+    queue_seconds: float
+    first_token_seconds: float | None
+    stream: bool
+    cache_status: str = "off"
+    user_agent: str = ""

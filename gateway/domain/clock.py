@@ -1,0 +1,19 @@
+"""The one module that reads the clock. All else takes `now` as an argument, so that a test can tell the time."""
+
+import time
+from datetime import UTC, datetime
+
+
+def monotonic() -> float:
+    """Seconds of a clock that never goes back; for durations and deadlines."""
+    return time.monotonic()  # noqa: TID251
+
+
+def utc_now() -> datetime:
+    """The present instant, aware, in UTC; for stamps and for choosing a rate card."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+def unix_nanos() -> int:
+    """Nanoseconds since 1970 in UTC; what a span's start and end are written in."""
+    return time.time_ns()  # noqa: TID251

@@ -1,0 +1,55 @@
+"""The closed list of reasons: why an attempt failed, why another rung was taken, why nothing was sent.
+
+Spans, response headers, CSVs and dashboards use these words and no others.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One reason; the text beside each says what happened."""
+
+    TIMEOUT = "timeout"
+    """The whole answer took longer than the tier's total timeout."""
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105
+    """No real token came within the tier's first-token timeout."""
+    CONNECT_ERROR = "connect_error"
+    """No connection to the upstream; nothing was sent."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection died before the answer began."""
+    RATE_LIMITED = "rate_limited"
+    """The upstream answered 429."""
+    SERVER_ERROR = "server_error"
+    """The upstream answered 5xx."""
+    STREAM_BROKEN = "stream_broken"
+    """The answer began and did not end as it should."""
+    BAD_RESPONSE = "bad_response"
+    """The upstream's answer was not HTTP, not JSON, or an error under status 200."""
+    BREAKER_OPEN = "breaker_open"
+    """The breaker of this alias, tenant and upstream is open."""
+    CONTEXT_TOO_LONG = "context_too_long"
+    """The prompt does not fit the model's context window."""
+    CONTENT_FILTER = "content_filter"
+    """The upstream refused the content."""
+    CALLER_ERROR = "caller_error"
+    """The upstream blames the request (another 4xx)."""
+    UPSTREAM_AUTH = "upstream_auth"
+    """The upstream refused our own credentials (401 or 403)."""
+    MEMORY_PRESSURE = "memory_pressure"
+    """A local host is short of memory."""
+    QUEUE_OVERFLOW = "queue_overflow"
+    """The tier's queue is full."""
+    QUEUE_TIMEOUT = "queue_timeout"
+    """The request waited longer than the tier allows."""
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    """The rung could cost more than the budget for extra spend."""
+    CLIENT_CANCELLED = "client_cancelled"
+    """The client hung up."""
+    GATEWAY_SHUTDOWN = "gateway_shutdown"
+    """The gateway was told to stop before the answer ended."""
+    GATEWAY_LOST = "gateway_lost"
+    """The gateway died with the attempt under way; found in its journal at the next start."""
+    NOT_AUTHORIZED = "not_authorized"
+    """The tenant may not use this alias or tier."""
+    JOURNAL_FULL = "journal_full"
+    """The journal has no room, so nothing may be sent that could not be billed for."""

@@ -1,0 +1,119 @@
+"""Tokens as a vector of disjoint classes: no token is counted in two of them, and they sum to what the vendor counted.
+
+Vendors disagree on what includes what (OpenAI's prompt_tokens include the cached ones, its completion_tokens the
+reasoning ones), so each dialect is normalised here once and the vendor's own JSON is kept beside the result.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TokenClass(StrEnum):
+    """The classes a rate card prices apart."""
+
+    INPUT_UNCACHED = "input_uncached"
+    CACHE_READ = "cache_read"
+    CACHE_WRITE_5M = "cache_write_5m"
+    CACHE_WRITE_1H = "cache_write_1h"
+    OUTPUT = "output"
+    REASONING = "reasoning"
+
+
+class Completeness(StrEnum):
+    """How much of an attempt's usage is known."""
+
+    MEASURED = "measured"
+    """The vendor's own final usage arrived."""
+    ESTIMATED = "estimated"
+    """The answer ended early; these are the last running figures the vendor sent, a floor."""
+    UNKNOWN = "unknown"
+    """Nothing arrived. The token counts are zero because they are absent, not because there were none."""
+
+
+class UsageInvalid(ValueError):
+    """A vendor's usage that contradicts itself, such as more cached tokens than prompt tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one attempt, one field a class, disjoint."""
+
+    input_uncached: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    def of(self, token_class: TokenClass) -> int:
+        """The count of one class."""
+        count: int = getattr(self, token_class.value)
+        return count
+
+    def items(self) -> Iterator[tuple[TokenClass, int]]:
+        """Each class with its count, in the order of TokenClass."""
+        return ((token_class, self.of(token_class)) for token_class in TokenClass)
+
+    @property
+    def cache_write(self) -> int:
+        """Tokens written to the vendor's cache, whatever their lifetime."""
+        return self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def input_total(self) -> int:
+        """Input tokens, the cached ones included: what OTel's gen_ai.usage.input_tokens means."""
+        return self.input_uncached + self.cache_read + self.cache_write
+
+    @property
+    def output_total(self) -> int:
+        """Output tokens, reasoning included: what OTel's gen_ai.usage.output_tokens means."""
+        return self.output + self.reasoning
+
+
+NO_USAGE = Usage()
+
+
+def from_openai(raw: Mapping[str, object]) -> Usage:
+    """Normalise the `usage` object of an OpenAI-compatible answer (chat, completions, embeddings or responses).
+
+    `prompt_tokens` (or `input_tokens`) include cached and cache-write tokens; `completion_tokens` (or `output_tokens`)
+    include reasoning tokens. Raises UsageInvalid when a part exceeds its whole or a count is not a whole number.
+    """
+    prompt = _count(raw, "prompt_tokens", "input_tokens")
+    completion = _count(raw, "completion_tokens", "output_tokens")
+    prompt_details = _details(raw, "prompt_tokens_details", "input_tokens_details")
+    completion_details = _details(raw, "completion_tokens_details", "output_tokens_details")
+    cached = _count(prompt_details, "cached_tokens")
+    written = _count(prompt_details, "cache_write_tokens", "cache_creation_tokens")
+    reasoning = _count(completion_details, "reasoning_tokens")
+    if cached + written > prompt:
+        raise UsageInvalid(f"cached_tokens {cached} and cache_write_tokens {written} exceed prompt_tokens {prompt}")
+    if reasoning > completion:
+        raise UsageInvalid(f"reasoning_tokens {reasoning} exceed completion_tokens {completion}")
+    return Usage(
+        input_uncached=prompt - cached - written,
+        cache_read=cached,
+        cache_write_5m=written,
+        output=completion - reasoning,
+        reasoning=reasoning,
+    )
+
+
+def _details(raw: Mapping[str, object], *names: str) -> Mapping[str, object]:
+    for name in names:
+        value = raw.get(name)
+        if isinstance(value, Mapping):
+            return value
+    return {}
+
+
+def _count(raw: Mapping[str, object], *names: str) -> int:
+    for name in names:
+        value = raw.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise UsageInvalid(f"{name} is {value!r}, not a count of tokens")
+        return value
+    return 0
