@@ -1,0 +1,159 @@
+"""The result of a reconciliation: lines, each with the parts its variance is made of, each part with its evidence.
+
+A line promises that its parts sum to invoiced minus metered, to the last digit; making one that does not raises. The
+parts are found one by one, none as what is left of the others, so the check can fail.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+from gateway.domain.money import EXACT, plain
+
+OTHER = "other"
+"""The token class of a billed line that is not tokens of a class we know; it is never dropped."""
+
+
+class VarianceClass(StrEnum):
+    """Why an invoice and the metered cost differ."""
+
+    RATE = "RATE"
+    """Billed at another price, and a card row of the same model reproduces the amount."""
+    VOLUME = "VOLUME"
+    """Tokens billed for attempts that ended well but whose final usage never arrived."""
+    UNTRACKED_CHARGE = "UNTRACKED_CHARGE"
+    """Billed for a model to which the account made no attempt that day."""
+    UNBILLED_USAGE = "UNBILLED_USAGE"
+    """Metered and not billed."""
+    CANCELLED_STREAM = "CANCELLED_STREAM"
+    """Tokens billed for attempts on which our side hung up: the client, a timeout, or a gateway that died."""
+    RETRY_OR_FALLBACK = "RETRY_OR_FALLBACK"
+    """Tokens billed for attempts the vendor failed after it had begun to answer."""
+    ROUNDING = "ROUNDING"
+    """What rounding at the file's last decimal place makes, and no more than one unit of it."""
+    UNEXPLAINED = "UNEXPLAINED"
+    """What no card row and no attempt accounts for."""
+
+
+class IdentityBroken(ArithmeticError):
+    """Parts that do not sum to invoiced minus metered. A fault of ours: nothing of such a month may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeEvidence:
+    """The attempts of one outcome behind a part, and the tokens of the part's class that they saw."""
+
+    outcome: str
+    completeness: str
+    attempts: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a part stands on."""
+
+    note: str = ""
+    card_id: str = ""
+    """The card that explains the billed price (RATE), or by which tokens were priced; "" = no card."""
+    outcomes: tuple[OutcomeEvidence, ...] = ()
+    floor_tokens: int | None = None
+    """Tokens that those attempts themselves saw; None = does not apply."""
+    ceiling_tokens: int | None = None
+    """The most that those attempts can have been billed for; None = does not apply."""
+    attempt_ids: tuple[str, ...] = ()
+    """A few of the attempts, the first in order; `outcomes` counts them all."""
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts stand behind the part."""
+        return sum(seen.attempts for seen in self.outcomes)
+
+    def reference(self) -> str:
+        """The evidence on one line, for a CSV column: `card=…; cancelled/estimated=3 (120 tokens); floor=120; …`."""
+        pieces = [f"card={self.card_id}"] if self.card_id else []
+        pieces += [
+            f"{seen.outcome}/{seen.completeness}={seen.attempts} ({seen.tokens} tokens)" for seen in self.outcomes
+        ]
+        pieces += [f"floor={self.floor_tokens}"] if self.floor_tokens is not None else []
+        pieces += [f"ceiling={self.ceiling_tokens}"] if self.ceiling_tokens is not None else []
+        pieces += [f"attempts={','.join(self.attempt_ids)}"] if self.attempt_ids else []
+        pieces += [self.note] if self.note else []
+        return "; ".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An amount of a line's variance, under one class. `tokens` is None where the part is not a count of tokens."""
+
+    variance_class: VarianceClass
+    amount: Decimal
+    evidence: Evidence
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One account x model x token class x UTC day: what was billed, what was metered, and the parts between them."""
+
+    provider: str
+    account: str
+    day: date
+    model: str
+    """The model as our cards and requests name it."""
+    invoice_models: tuple[str, ...]
+    """The names under which the invoice bills it; empty = not billed."""
+    token_class: str
+    """A TokenClass, or "other"."""
+    billed_rows: int
+    billed_quantity: int | None
+    """Tokens billed; None = nothing billed, or the invoice does not say how many."""
+    metered_quantity: int
+    invoiced: Decimal
+    metered: Decimal
+    card_id: str
+    unit_price: Decimal | None
+    """The card's price of one token; None = no card, or the card does not price this class."""
+    scale: int | None
+    """Decimal places of the invoice's amounts; None = not billed."""
+    import_ids: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        """Raises IdentityBroken unless the parts sum to the variance exactly."""
+        found = total(part.amount for part in self.parts)
+        if found != self.variance:
+            raise IdentityBroken(
+                f"{self.provider}/{self.account} {self.model} {self.token_class} {self.day}: the parts sum to "
+                f"{plain(found)}, invoiced minus metered is {plain(self.variance)}"
+            )
+
+    @property
+    def variance(self) -> Decimal:
+        """Invoiced minus metered."""
+        return EXACT.subtract(self.invoiced, self.metered)
+
+    @property
+    def key(self) -> tuple[str, str, date, str, str]:
+        """What makes the line one of its kind, and the order lines are kept in."""
+        return (self.provider, self.account, self.day, self.model, self.token_class)
+
+
+ByClass = dict[VarianceClass, Decimal]
+
+
+def by_class(lines: Iterable[Line]) -> ByClass:
+    """The sum of the parts of each class, every class present."""
+    sums = dict.fromkeys(VarianceClass, Decimal(0))
+    for line in lines:
+        for part in line.parts:
+            sums[part.variance_class] = EXACT.add(sums[part.variance_class], part.amount)
+    return sums
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum; raises decimal.Inexact rather than lose a digit."""
+    with localcontext(EXACT):
+        return sum(amounts, Decimal(0))
