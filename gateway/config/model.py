@@ -238,7 +238,7 @@ class RoutingConfig:
     rate_cards: RateBook
 
 
-def _named(value: object) -> object:
+def named(value: object) -> object:
     """Give each entry of a mapping its own key as `name`."""
     if not isinstance(value, dict):
         return value
@@ -249,10 +249,10 @@ class RoutingFile(Section):
     """The file's sections that route; deploy adds its own to these."""
 
     gateway: GatewaySection = GatewaySection()
-    tenants: Annotated[dict[str, Tenant], BeforeValidator(_named)] = Field(min_length=1)
-    tiers: Annotated[dict[str, Tier], BeforeValidator(_named)] = Field(min_length=1)
-    upstreams: Annotated[dict[str, Upstream], BeforeValidator(_named)] = Field(min_length=1)
-    aliases: Annotated[dict[str, AliasConfig], BeforeValidator(_named)] = Field(min_length=1)
+    tenants: Annotated[dict[str, Tenant], BeforeValidator(named)] = Field(min_length=1)
+    tiers: Annotated[dict[str, Tier], BeforeValidator(named)] = Field(min_length=1)
+    upstreams: Annotated[dict[str, Upstream], BeforeValidator(named)] = Field(min_length=1)
+    aliases: Annotated[dict[str, AliasConfig], BeforeValidator(named)] = Field(min_length=1)
     breaker: Breaker = Breaker()
     fallback: Fallback = Fallback()
     cache: Cache = Cache()

@@ -1,0 +1,54 @@
+# Each target brings what it needs: with Python 3.11, pip and make alone, .venv is made and the lock is synced into it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test test-fast check fmt bench verify-full clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tollway needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(STAMP): pyproject.toml uv.lock | $(BIN)/uv
+	$(BIN)/uv sync --frozen --quiet --inexact
+	@touch $(STAMP)
+
+install: $(STAMP) ## Make .venv and install everything the lock names
+
+demo: $(STAMP) ## Run the whole loop on a slice of real traffic, and keep serving
+	$(BIN)/tollway demo
+
+up: $(STAMP) ## Start every part on this machine (CONFIG=tollway.yaml)
+	$(BIN)/tollway up --config $(or $(CONFIG),tollway.yaml)
+
+test: $(STAMP) ## Run all tests; without a Chromium the browser tests are skipped, loudly
+	$(BIN)/pytest
+
+test-fast: $(STAMP) ## Run the tests that start no process
+	$(BIN)/pytest -m "not slow"
+
+check: $(STAMP) ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: $(STAMP) ## Format, and mend what can be mended
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+bench: $(STAMP) ## Measure CPU per unit of work, as ratios
+	$(BIN)/python -m deploy.bench
+
+verify-full: check ## Everything, and any skip is a failure
+	$(BIN)/pytest --no-skips
+
+clean: ## Remove what was built here (not data/)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

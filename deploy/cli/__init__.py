@@ -1,0 +1,1 @@
+"""The `tollway` command. Data goes to stdout, words and progress to stderr; exit codes are in exits.py."""

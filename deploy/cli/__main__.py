@@ -1,0 +1,5 @@
+"""`python -m deploy.cli` is the `tollway` command."""
+
+from deploy.cli.main import run
+
+run()

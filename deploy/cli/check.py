@@ -1,0 +1,71 @@
+"""`tollway check`: is this configuration usable? Starts nothing, calls nobody."""
+
+import typer
+
+from deploy.cli import exits
+from deploy.cli.options import DEFAULT_CONFIG, Config, Json
+from deploy.cli.output import emit_json, emit_rows, say
+from deploy.settings import Settings, read
+from gateway.config import ConfigError, Target
+from gateway.domain import clock
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("check", help="Check a configuration; every fault is listed with its place. Exit 3 if there is one.")(
+        check
+    )
+
+
+def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """List the faults of a configuration, or what it says in short."""
+    try:
+        settings = read(config)
+    except ConfigError as error:
+        faults = [{"path": fault.path, "problem": fault.problem} for fault in error.faults]
+        if as_json:
+            emit_json({"ok": False, "config": error.source, "faults": faults})
+        else:
+            say(f"tollway: {error}")
+        raise typer.Exit(exits.CHECK_FAILED) from None
+    routing = settings.file.routing()
+    unpriced = unpriced_targets(settings)
+    if as_json:
+        emit_json(
+            {
+                "ok": True,
+                "config": str(settings.path),
+                "faults": [],
+                "aliases": sorted(routing.aliases),
+                "tenants": sorted(routing.tenants),
+                "rate_cards": [card.card_id for card in routing.rate_cards.cards],
+                "unpriced": unpriced,
+                "client_base_url": routing.client_base_url,
+            }
+        )
+        return
+    rows = [
+        (name, alias.tier, " > ".join(f"{t.upstream}/{t.model}" for t in alias.targets), len(alias.fallback))
+        for name, alias in sorted(routing.aliases.items())
+    ]
+    emit_rows(("alias", "tier", "targets", "rungs below"), rows)
+    for target in unpriced:
+        say(f"tollway: no rate card for {target}: what it costs will show as unpriced, not as zero")
+    say(f"tollway: {settings.path} is usable")
+
+
+def unpriced_targets(settings: Settings) -> list[str]:
+    """Targets for which no card is in force now, as upstream/model."""
+    routing = settings.file.routing()
+    found = set()
+    for alias in routing.aliases.values():
+        for rung in (*alias.targets, *alias.fallback):
+            if not isinstance(rung, Target):
+                continue
+            upstream = settings.file.upstreams[rung.upstream]
+            card = routing.rate_cards.in_force(
+                provider=upstream.provider, account=upstream.account, model=rung.model, at=clock.utc_now()
+            )
+            if card is None:
+                found.add(f"{rung.upstream}/{rung.model}")
+    return sorted(found)

@@ -1,0 +1,113 @@
+"""`tollway invoices import`, `reconcile`, `export`: the month, from the vendor's file to the signed CSVs."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli import exits
+from deploy.cli.options import DEFAULT_CONFIG, Config, Json
+from deploy.cli.output import emit_json, emit_pairs, emit_rows, say
+from deploy.settings import read
+from gateway.domain import clock
+
+Month = Annotated[str, typer.Option("--month", help="UTC month, YYYY-MM; the current one if not given.")]
+
+invoices = typer.Typer(help="Vendors' invoices and cost exports.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands."""
+    app.add_typer(invoices, name="invoices")
+    app.command("reconcile", help="Tie a month's invoices to what was metered. Exit 4 if something is unexplained.")(
+        reconcile
+    )
+    app.command("export", help="Write a month's reconciliation CSVs and their manifest.")(export)
+
+
+@invoices.command("import", help="Import a vendor's cost export (OpenAI: dashboard CSV or Costs API JSON).")
+def import_invoice(
+    file: Annotated[Path, typer.Argument(help="The vendor's file.")],
+    provider: Annotated[str, typer.Option("--provider", help="As in the configuration's upstreams, e.g. openai.")],
+    account: Annotated[str, typer.Option("--account", help="The billed account, as in the configuration's upstreams.")],
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Import one file; the same file again changes nothing, a newer one for the same days supersedes."""
+    from analytics.invoices import import_file
+    from deploy.store_access import writer
+
+    settings = read(config)
+    known = sorted({(upstream.provider, upstream.account) for upstream in settings.file.upstreams.values()})
+    if (provider, account) not in known:
+        choices = ", ".join(f"--provider {p} --account {a}" for p, a in known)
+        say(f"tollway: no upstream has provider {provider!r} with account {account!r}; configured: {choices}")
+        raise typer.Exit(exits.USAGE)
+    done = import_file(writer(settings), file, provider=provider, account=account, now=clock.utc_now())
+    shown = {
+        "import_id": done.import_id,
+        "lines": done.lines,
+        "total": done.total,
+        "currency": done.currency,
+        "days": [day.isoformat() for day in done.days],
+    }
+    if as_json:
+        emit_json(shown)
+    else:
+        emit_pairs({**shown, "days": f"{done.days[0]} to {done.days[-1]}" if done.days else "none"})
+
+
+def reconcile(month: Month = "", config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Show the month's variance by class; every cent has one."""
+    from analytics.reconciliation import reconcile_month
+    from deploy.store_access import writer
+
+    now = clock.utc_now()
+    result = reconcile_month(writer(read(config)), month_or_current(month, now), now=now)
+    classes = {str(name): amount for name, amount in result.by_class.items()}
+    if as_json:
+        emit_json(
+            {
+                "month": result.month,
+                "metered_usd": result.metered,
+                "invoiced_usd": result.invoiced,
+                "variance_by_class": classes,
+                "unexplained_usd": result.unexplained,
+            }
+        )
+    else:
+        rows = [("metered", result.metered), *classes.items(), ("invoiced", result.invoiced)]
+        emit_rows((result.month, "USD"), rows)
+    if result.unexplained:
+        say(f"tollway: {result.unexplained:f} USD of {result.month} is unexplained")
+        raise typer.Exit(exits.OUTSIDE_TOLERANCE)
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write into; made if it is not there.")],
+    month: Month = "",
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Write the three CSVs and manifest.json; two runs over the same facts give the same bytes."""
+    from analytics.exports import write_month
+    from deploy.store_access import writer
+
+    now = clock.utc_now()
+    manifest = write_month(writer(read(config)), month_or_current(month, now), out, now=now)
+    files = [str(path) for path in manifest.paths]
+    if as_json:
+        emit_json({"month": manifest.month, "files": files})
+    else:
+        emit_rows(("file",), [(path,) for path in files])
+
+
+def month_or_current(month: str, now: datetime) -> str:
+    """The month asked for, or the current UTC one. Raises typer.BadParameter for another form."""
+    if not month:
+        return f"{now:%Y-%m}"
+    try:
+        return f"{datetime.strptime(month, '%Y-%m'):%Y-%m}"  # noqa: DTZ007 - only the form is checked
+    except ValueError:
+        raise typer.BadParameter(f"{month!r} is not a month; write YYYY-MM", param_hint="--month") from None

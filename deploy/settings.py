@@ -1,0 +1,154 @@
+"""The whole configuration file: the gateway's sections and those of the other parts, in one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from gateway.config import Fault, RoutingFile, load
+from gateway.config.faults import did_you_mean
+from gateway.config.model import Listen, Name, Section, named
+
+SENDER_GATEWAY = "gateway"
+"""The sender whose token `up` generates; it alone may name tenants."""
+
+
+class SenderEntry(Section):
+    """Another emitter of spans: its token, and the tenant under which all it sends lands."""
+
+    name: Name
+    token: SecretStr = Field(min_length=16)
+    tenant: Name
+
+
+class CollectorSection(Section):
+    """Where OTLP is received, and what bounds it."""
+
+    otlp_http: Listen = "127.0.0.1:4318"
+    otlp_grpc: Listen = "127.0.0.1:4317"
+    """Kept for the operators' files; this version receives over HTTP."""
+    senders: Annotated[dict[str, SenderEntry], BeforeValidator(named)] = Field(default_factory=dict)
+    max_body_bytes: int = Field(default=67_108_864, ge=1024)
+    spool_max_bytes: int = Field(default=4_294_967_296, ge=1_048_576)
+
+
+class DashboardsSection(Section):
+    """Where the dashboards listen."""
+
+    listen: Listen = "127.0.0.1:8050"
+
+
+class WorkerSection(Section):
+    """Where the worker's /healthz and /metrics listen."""
+
+    listen: Listen = "127.0.0.1:8051"
+
+
+class StoreSection(Section):
+    """The ClickHouse: an address, or none for the embedded one, which listens at `listen`."""
+
+    url: str = Field(default="", pattern=r"^(https?://[^\s/@]+/?)?$")
+    listen: Listen = "127.0.0.1:8123"
+    user: str = "tollway"
+    password: SecretStr = SecretStr("")
+    """For a server of your own; the embedded one generates its own."""
+    reader_user: str = "reader"
+    reader_password: SecretStr = SecretStr("")
+
+
+class TollwayFile(RoutingFile):
+    """Every section of the file."""
+
+    data_dir: Path = Path("./data")
+    collector: CollectorSection = CollectorSection()
+    dashboards: DashboardsSection = DashboardsSection()
+    worker: WorkerSection = WorkerSection()
+    store: StoreSection = StoreSection()
+
+    def cross_check(self) -> list[Fault]:
+        """The routing sections' faults, and those between the other sections."""
+        faults = super().cross_check()
+        for name, sender in self.collector.senders.items():
+            if name == SENDER_GATEWAY:
+                faults.append(Fault(f"collector.senders.{name}", "this name is the gateway's own; choose another"))
+            if sender.tenant not in self.tenants:
+                hint = did_you_mean(sender.tenant, self.tenants)
+                faults.append(Fault(f"collector.senders.{name}.tenant", f"no tenant {sender.tenant!r}{hint}"))
+        return faults + self._listen_faults()
+
+    def _listen_faults(self) -> list[Fault]:
+        taken: dict[str, str] = {}
+        faults = []
+        for path, listen in self.listens().items():
+            other = taken.setdefault(listen, path)
+            if other != path:
+                faults.append(Fault(path, f"{listen} is also {other}'s; each server needs an address of its own"))
+            if not 0 < int(listen.rpartition(":")[2]) < 65_536:
+                faults.append(Fault(path, f"{listen} has no port between 1 and 65535"))
+        return faults
+
+    def listens(self) -> dict[str, str]:
+        """Each address that this file's servers take, by its place in the file."""
+        places = {
+            "gateway.listen": self.gateway.listen,
+            "collector.otlp_http": self.collector.otlp_http,
+            "dashboards.listen": self.dashboards.listen,
+            "worker.listen": self.worker.listen,
+        }
+        if not self.store.url:
+            places["store.listen"] = self.store.listen
+        return places
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A file that was checked, with its paths resolved: relative ones are relative to the file's own folder."""
+
+    path: Path
+    file: TollwayFile
+    data_dir: Path
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the store is the embedded one."""
+        return not self.file.store.url
+
+    @property
+    def store_url(self) -> str:
+        """Where ClickHouse answers."""
+        return self.file.store.url.rstrip("/") or f"http://{self.file.store.listen}"
+
+    @property
+    def otlp_url(self) -> str:
+        """Where the gateway sends its spans."""
+        return f"http://{self.file.collector.otlp_http}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway answers on this machine."""
+        return f"http://{self.file.gateway.listen}"
+
+    @property
+    def dashboards_url(self) -> str:
+        """Where the dashboards answer on this machine."""
+        return f"http://{self.file.dashboards.listen}"
+
+    @property
+    def worker_url(self) -> str:
+        """Where the worker answers on this machine."""
+        return f"http://{self.file.worker.listen}"
+
+
+def read(path: Path, env: Mapping[str, str] | None = None) -> Settings:
+    """The configuration at `path`. Raises ConfigError with every fault."""
+    file = load(path, TollwayFile, env)
+    folder = path.resolve().parent
+    return Settings(path=path.resolve(), file=file, data_dir=(folder / file.data_dir).resolve())
+
+
+def host_port(listen: str) -> tuple[str, int]:
+    """`127.0.0.1:8080` as ("127.0.0.1", 8080); brackets of an IPv6 host are taken off."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,58 @@
+"""All the parts of one configuration as one thing: start, make ready, watch, stop."""
+
+from collections.abc import Callable
+
+from deploy.secrets import gateway_token
+from deploy.settings import Settings
+from deploy.supervisor import Supervisor, parts
+
+
+class Stack:
+    """The processes of one data folder, the schema brought up to date on the way up."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._supervisor = Supervisor(settings.data_dir / "logs", say)
+
+    def start(self, on_ready: Callable[[str], None] = lambda _: None) -> None:
+        """Start every part; returns when all of them answer. Raises OperatorError naming the part that did not."""
+        from deploy.store_access import reader_password, writer, writer_password
+
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        writer_password(self.settings)
+        reader_password(self.settings)
+        gateway_token(self.settings)
+        wanted = parts(self.settings)
+        self._supervisor.start(wanted)
+        names = [part.name for part in wanted]
+        try:
+            if "store" in names:
+                self._supervisor.wait_ready(["store"], on_ready)
+            self._migrate(writer(self.settings))
+            self._supervisor.wait_ready([name for name in names if name != "store"], on_ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    @staticmethod
+    def _migrate(client: object) -> None:
+        from gateway.domain import clock
+        from sql import migrate
+
+        migrate(client, now=clock.utc_now())
+
+    def watch_once(self) -> None:
+        """Start again what died."""
+        self._supervisor.watch_once()
+
+    def kill_and_restart(self, name: str) -> None:
+        """SIGKILL a part and start it again; for drills."""
+        self._supervisor.kill_and_restart(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Block until that part answers again. Raises OperatorError."""
+        self._supervisor.wait_ready([name])
+
+    def stop(self) -> None:
+        """Stop every part in order."""
+        self._supervisor.stop()

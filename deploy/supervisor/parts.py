@@ -1,0 +1,39 @@
+"""Which processes a configuration asks for, and how each is known to be ready. Pure: it starts nothing."""
+
+import sys
+from dataclasses import dataclass
+
+from deploy.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process: its name, its command, and the address that answers 200 once it serves."""
+
+    name: str
+    command: tuple[str, ...]
+    ready_url: str
+    listen: str
+
+
+def parts(settings: Settings) -> list[Part]:
+    """Every process of this configuration, in the order in which data flows back: the store first."""
+    places = [
+        ("store", settings.store_url, settings.file.store.listen),
+        ("collector", settings.otlp_url, settings.file.collector.otlp_http),
+        ("gateway", settings.gateway_url, settings.file.gateway.listen),
+        ("dashboards", settings.dashboards_url, settings.file.dashboards.listen),
+        ("worker", settings.worker_url, settings.file.worker.listen),
+    ]
+    if not settings.embedded:
+        places = places[1:]
+    return [Part(name, _command(settings, name), f"{url}/readyz", listen) for name, url, listen in places]
+
+
+def _command(settings: Settings, name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "deploy.cli", "serve", name, "--config", str(settings.path))
+
+
+def restart_delay_s(failures: int) -> float:
+    """Seconds to wait before the next start after that many failures in a row: 0.5, 1, 2 ... 30."""
+    return float(min(30.0, 0.5 * 2 ** max(0, failures - 1)))

@@ -1,0 +1,135 @@
+"""A configuration is one frozen value, or a list of all its faults with their places."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ConfigError, RoutingFile, load, load_text
+from gateway.domain.ids import Alias, TenantId
+
+GOOD = """
+tenants:
+  acme: {keys: ["${ACME_KEY}"], tiers: [interactive]}
+tiers:
+  interactive: {max_inflight: 4}
+upstreams:
+  openai-us: {base_url: "https://api.openai.com/v1", api_key: "${file:key}", provider: openai, account: org-main}
+aliases:
+  fast: {tier: interactive, targets: [{upstream: openai-us, model: gpt-4o-mini}], fallback: [{alias: slow}]}
+  slow: {tier: interactive, targets: [{upstream: openai-us, model: gpt-4o}]}
+rate_cards:
+  - {provider: openai, model: gpt-4o-mini, effective_from: "2023-01-01T00:00:00Z",
+     per_million_tokens: {input: 0.15, output: "0.60"}}
+"""
+ENV = {"ACME_KEY": "a-key-of-enough-length"}
+SECRET = "sk-upstream-secret"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "key").write_text(SECRET + "\n")
+    return tmp_path
+
+
+def faults(text: str, folder: Path, env: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, RoutingFile, folder=folder, env=ENV if env is None else env)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_a_good_file_becomes_the_value_the_gateway_runs_on(folder: Path) -> None:
+    routing = load_text(GOOD, RoutingFile, folder=folder, env=ENV).routing()
+    assert routing.tenants[TenantId("acme")].keys[0].get_secret_value() == ENV["ACME_KEY"]
+    assert routing.aliases[Alias("fast")].targets[0].model == "gpt-4o-mini"
+    assert routing.client_base_url == "http://127.0.0.1:8080/v1"
+
+
+def test_a_price_written_as_a_number_keeps_its_digits(folder: Path) -> None:
+    text = GOOD.replace("input: 0.15", "input: 15000000.000000000001")
+    card = load_text(text, RoutingFile, folder=folder, env=ENV).routing().rate_cards.cards[0]
+    assert sorted(card.per_million.values()) == [Decimal("0.60"), Decimal("15000000.000000000001")]
+
+
+def test_every_fault_is_told_at_once_with_its_place_and_a_way_out(folder: Path) -> None:
+    text = GOOD.replace("max_inflight: 4", "max_inflight: 0, max_queu: 3").replace(
+        "account: org-main", "acount: org-main"
+    )
+    assert faults(text, folder) == [
+        "tiers.interactive.max_inflight: Input should be greater than or equal to 1",
+        "tiers.interactive.max_queu: no such key 'max_queu'; did you mean 'max_queue'?",
+        "upstreams.openai-us.account: is missing",
+        "upstreams.openai-us.acount: no such key 'acount'; did you mean 'account'?",
+    ]
+
+
+def test_names_that_point_nowhere_are_told_with_what_was_meant(folder: Path) -> None:
+    text = GOOD.replace("tiers: [interactive]", "tiers: [interactiv]").replace("{alias: slow}", "{alias: slo}")
+    assert faults(text, folder) == [
+        "tenants.acme.tiers[0]: no tier 'interactiv'; did you mean 'interactive'?",
+        "aliases.fast.fallback[0].alias: no alias 'slo'; did you mean 'slow'?",
+    ]
+
+
+def test_a_missing_environment_name_is_told_by_name(folder: Path) -> None:
+    assert faults(GOOD, folder, env={}) == [
+        "tenants.acme.keys[0]: the environment has no ACME_KEY; set it, or write ${ACME_KEY:-default}"
+    ]
+
+
+def test_a_missing_secret_file_is_told_by_name(tmp_path: Path) -> None:
+    assert faults(GOOD, tmp_path) == [
+        "upstreams.openai-us.api_key: cannot read the secret file key: No such file or directory"
+    ]
+
+
+def test_no_fault_repeats_a_secret(folder: Path) -> None:
+    text = GOOD.replace('api_key: "${file:key}"', 'api_key: ["${file:key}"]').replace("ACME_KEY}", "SHORT}")
+    told = " ".join(faults(text, folder, env={"SHORT": "tooshort"}))
+    assert SECRET not in told
+    assert "tooshort" not in told
+
+
+def test_a_checked_file_shows_no_secret(folder: Path) -> None:
+    shown = repr(load_text(GOOD, RoutingFile, folder=folder, env=ENV))
+    assert SECRET not in shown
+    assert ENV["ACME_KEY"] not in shown
+
+
+def test_a_value_cannot_change_the_documents_shape(folder: Path) -> None:
+    env = {"ACME_KEY": 'x", tiers: [], evil: "a-long-enough-key'}
+    tenant = load_text(GOOD, RoutingFile, folder=folder, env=env).tenants["acme"]
+    assert tenant.keys[0].get_secret_value() == env["ACME_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("a: [1", "line 1"), ("a: 1\na: 2", "line 2, column 1: the key 'a' is written twice"), ("- 1", "not a mapping")],
+)
+def test_text_that_is_no_configuration_is_refused_with_its_place(text: str, place: str, folder: Path) -> None:
+    assert place in faults(text, folder)[0]
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "none.yaml", RoutingFile)
+
+
+def test_one_key_cannot_name_two_tenants(folder: Path) -> None:
+    text = GOOD.replace("tiers:\n", '  globex: {keys: ["${ACME_KEY}"]}\ntiers:\n', 1)
+    assert "this key is also tenant 'acme'" in faults(text, folder)[0]
+
+
+def test_overlapping_rate_cards_are_refused(folder: Path) -> None:
+    card = GOOD[GOOD.index("  - {provider") :]
+    assert "overlap" in faults(GOOD + card.replace("2023", "2024"), folder)[0]
+
+
+@pytest.mark.parametrize("value", ["exact", "template"])
+def test_a_mode_this_version_lacks_is_refused_rather_than_ignored(value: str, folder: Path) -> None:
+    assert "not served by this version" in faults(GOOD + f"cache: {{mode: {value}}}\n", folder)[0]
+
+
+def test_a_comma_separated_name_list_is_a_ladder(folder: Path) -> None:
+    text = GOOD + 'fallback: {chain: "slow, fast"}\n'
+    assert load_text(text, RoutingFile, folder=folder, env=ENV).fallback.chain == ("slow", "fast")
