@@ -28,7 +28,7 @@ up: $(STAMP) ## Start every part on this machine (CONFIG=tollway.yaml)
 	$(BIN)/tollway up --config $(or $(CONFIG),tollway.yaml)
 
 test: $(STAMP) ## Run all tests; without a Chromium the browser tests are skipped, loudly
-	$(BIN)/pytest
+	$(BIN)/pytest $(if $(NO_SKIPS),--no-skips)
 
 test-fast: $(STAMP) ## Run the tests that start no process
 	$(BIN)/pytest -m "not slow"
@@ -47,7 +47,7 @@ bench: $(STAMP) ## Measure CPU per unit of work, as ratios
 	$(BIN)/python -m deploy.bench
 
 verify-full: check ## Everything, and any skip is a failure
-	$(BIN)/pytest --no-skips
+	$(MAKE) test NO_SKIPS=1
 
 clean: ## Remove what was built here (not data/)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -20,7 +20,7 @@ def ensure_secret(path: Path) -> str:
             return path.read_text("ascii").strip()
         except FileNotFoundError:
             pass
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(24))

@@ -1,0 +1,93 @@
+"""The whole file: the example an operator starts from, and the faults between sections."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.settings import TollwayFile, host_port, read
+from gateway.config import ConfigError, load_text
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "config" / "tollway.example.yaml"
+ENV = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test"}
+RUNBOOK_NAMES = [
+    "OPENAI_BASE_URL",
+    "AGGREGATION_BASE_URL",
+    "ROUTING_TIER_INTERACTIVE_MAX_INFLIGHT",
+    "ROUTING_TIER_AGENT_MAX_INFLIGHT",
+    "ROUTING_TIER_BATCH_MAX_INFLIGHT",
+    "COMPLETION_MICRO_BATCH_MS",
+    "COMPLETION_MAX_BATCH_TOKENS",
+    "STREAM_CHUNK_BYTES",
+    "PROMPT_CACHE_MODE",
+    "KV_CACHE_REUSE_POLICY",
+    "FALLBACK_MODEL_ALIAS_CHAIN",
+    "FALLBACK_MAX_EXTRA_SPEND_USD",
+    "REMOTE_MAC_SOAK_HOURS",
+    "REMOTE_MAC_NOTARIZED_CHECKLIST_ID",
+]
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, TollwayFile, env=ENV)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_the_example_is_usable_as_it_stands() -> None:
+    settings = read(EXAMPLE, ENV)
+    assert settings.embedded
+    assert settings.store_url == "http://127.0.0.1:8123"
+    assert settings.data_dir == EXAMPLE.parent / "data"
+
+
+@pytest.mark.parametrize("name", RUNBOOK_NAMES)
+def test_the_example_reads_every_name_of_the_runbooks(name: str) -> None:
+    assert f"${{{name}:-" in EXAMPLE.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "seen"),
+    [
+        ("AGGREGATION_BASE_URL", "https://llm.example/", lambda r: r.public_url == "https://llm.example"),
+        ("AGGREGATION_BASE_URL", "https://llm.example", lambda r: r.client_base_url == "https://llm.example/v1"),
+        ("OPENAI_BASE_URL", "https://in.example/v1", lambda r: r.client_base_url == "https://in.example/v1"),
+        ("ROUTING_TIER_INTERACTIVE_MAX_INFLIGHT", "7", lambda r: r.tiers["interactive"].max_inflight == 7),
+        ("ROUTING_TIER_AGENT_MAX_INFLIGHT", "8", lambda r: r.tiers["agent"].max_inflight == 8),
+        ("ROUTING_TIER_BATCH_MAX_INFLIGHT", "9", lambda r: r.tiers["batch"].max_inflight == 9),
+        ("STREAM_CHUNK_BYTES", "4096", lambda r: r.stream_chunk_bytes == 4096),
+        ("FALLBACK_MODEL_ALIAS_CHAIN", "fast", lambda r: r.fallback.chain == ("fast",)),
+        ("FALLBACK_MAX_EXTRA_SPEND_USD", "0.5", lambda r: str(r.fallback.max_extra_spend_usd) == "0.5"),
+    ],
+)
+def test_a_name_of_the_runbooks_changes_what_it_should(name: str, value: str, seen: object) -> None:
+    assert callable(seen)
+    assert seen(read(EXAMPLE, {**ENV, name: value}).file.routing())
+
+
+def test_two_servers_cannot_share_an_address() -> None:
+    text = EXAMPLE.read_text("utf-8").replace("127.0.0.1:8050", "127.0.0.1:8080")
+    assert faults(text) == [
+        "dashboards.listen: 127.0.0.1:8080 is also gateway.listen's; each server needs an address of its own"
+    ]
+
+
+def test_a_sender_lands_under_a_tenant_that_exists() -> None:
+    sender = 'senders: {app: {token: "0123456789abcdef", tenant: acm}}'
+    text = EXAMPLE.read_text("utf-8").replace(
+        'otlp_grpc: "127.0.0.1:4317"}', f'otlp_grpc: "127.0.0.1:4317", {sender}}}'
+    )
+    assert faults(text) == ["collector.senders.app.tenant: no tenant 'acm'; did you mean 'acme'?"]
+
+
+def test_a_password_has_no_place_in_the_stores_url() -> None:
+    text = EXAMPLE.read_text("utf-8").replace("${TOLLWAY_CLICKHOUSE_URL:-}", "https://me:secret@host:8443")
+    told = faults(text)
+    assert told[0].startswith("store.url: is not of the form")
+    assert "secret" not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("listen", "pair"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:443", ("::1", 443)), ("host:1", ("host", 1))]
+)
+def test_an_address_splits_into_host_and_port(listen: str, pair: tuple[str, int]) -> None:
+    assert host_port(listen) == pair
