@@ -9,7 +9,7 @@ from gateway.config import ConfigError, load_text
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "config" / "tollway.example.yaml"
 ENV = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test"}
-RUNBOOK_NAMES = [
+RUNBOOK_NAMES = (
     "OPENAI_BASE_URL",
     "AGGREGATION_BASE_URL",
     "ROUTING_TIER_INTERACTIVE_MAX_INFLIGHT",
@@ -24,7 +24,7 @@ RUNBOOK_NAMES = [
     "FALLBACK_MAX_EXTRA_SPEND_USD",
     "REMOTE_MAC_SOAK_HOURS",
     "REMOTE_MAC_NOTARIZED_CHECKLIST_ID",
-]
+)
 
 
 def faults(text: str) -> list[str]:

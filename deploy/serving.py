@@ -1,0 +1,87 @@
+"""How a part is put together from the configuration: each function runs one part in this process until it is stopped.
+
+Imports are inside, so that a process loads its own part's libraries and no other's.
+"""
+
+from deploy.secrets import gateway_token
+from deploy.settings import SENDER_GATEWAY, Settings, host_port
+
+
+def store(settings: Settings) -> None:
+    """The embedded ClickHouse."""
+    from deploy.errors import OperatorError
+    from sql import embedded
+
+    if not settings.embedded:
+        raise OperatorError(f"store.url is {settings.store_url}: that server is the store, there is none to run here")
+    host, port = host_port(settings.file.store.listen)
+    embedded.run(settings.data_dir, host, port)
+
+
+def collector(settings: Settings) -> None:
+    """OTLP in, the store out."""
+    from collector.server import run
+    from collector.settings import CollectorSettings, Limits, Sender
+
+    section = settings.file.collector
+    host, port = host_port(section.otlp_http)
+    senders = [Sender(name=SENDER_GATEWAY, token=gateway_token(settings), may_name_tenants=True)]
+    senders += [
+        Sender(name=name, token=entry.token.get_secret_value(), tenant=entry.tenant)
+        for name, entry in section.senders.items()
+    ]
+    limits = Limits(
+        body_bytes_max=section.max_body_bytes,
+        inflated_bytes_max=section.max_body_bytes,
+        inflight_bytes_max=4 * section.max_body_bytes,
+        spool_bytes_max=section.spool_max_bytes,
+    )
+    run(
+        CollectorSettings(
+            folder=settings.data_dir / "collector",
+            senders=tuple(senders),
+            store_url=settings.store_url,
+            secrets_dir=settings.data_dir / "secrets",
+            host=host,
+            port=port,
+            limits=limits,
+        )
+    )
+
+
+def gateway(settings: Settings) -> None:
+    """The OpenAI-compatible gateway."""
+    from gateway.server import run
+
+    run(
+        settings.file.routing(),
+        data_dir=settings.data_dir,
+        otlp_url=settings.otlp_url,
+        otlp_token=gateway_token(settings),
+    )
+
+
+def dashboards(settings: Settings) -> None:
+    """The Dash app."""
+    from dashboards.server import run
+    from deploy.store_access import reader_password
+
+    host, port = host_port(settings.file.dashboards.listen)
+    run(host=host, port=port, store_url=settings.store_url, store_password=reader_password(settings))
+
+
+def worker(settings: Settings) -> None:
+    """The scheduled work."""
+    from analytics.worker import Settings as WorkerSettings
+    from analytics.worker import run
+
+    host, port = host_port(settings.file.worker.listen)
+    run(
+        WorkerSettings(
+            store_url=settings.store_url,
+            secrets_dir=settings.data_dir / "secrets",
+            cards=settings.file.routing().rate_cards.cards,
+            host=host,
+            port=port,
+        )
+    )
