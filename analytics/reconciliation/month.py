@@ -1,4 +1,4 @@
-"""A month's reconciliation from the store: fetch, run the pure core, sum up. The async twin differs in the fetch alone."""
+"""A month reconciled from the store: fetch, run the pure core, sum up. The async twin differs in the fetch alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,139 @@
+"""Tokens billed against tokens metered: which attempts account for the difference, in a fixed order.
+
+    gap = billed - metered, priced at the card
+
+    gap < 0   UNBILLED_USAGE
+    gap > 0   1. our side hung up (cancelled, timeout, lost): up to the tokens they saw      CANCELLED_STREAM
+              2. the vendor failed them (error) after running usage: up to the tokens seen   RETRY_OR_FALLBACK
+              3. ended well, final usage never arrived: up to what they can have used        VOLUME
+              4. those of 1 again: up to what they can have used                             CANCELLED_STREAM
+              5. what is left                                                                UNEXPLAINED
+
+What an attempt can have used: of an input class, its request's bytes (a token is at least one byte); of an output
+class, the output bound of its request. Every token of the gap gets one class; none is claimed without attempts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from analytics.reconciliation.facts import AttemptGroup
+from analytics.reconciliation.variance import Evidence, OutcomeEvidence, Part, VarianceClass
+from gateway.domain.attempt import Outcome
+from gateway.domain.money import EXACT
+from gateway.domain.usage import Completeness, TokenClass
+
+SAMPLES_MAX = 5
+OUTPUT_CLASSES = frozenset({TokenClass.OUTPUT, TokenClass.REASONING})
+_OUR_SIDE = frozenset({Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.LOST})
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Attempts that may have been billed unseen, with what they saw and what they can have used of one class."""
+
+    groups: tuple[AttemptGroup, ...]
+    floor: int
+    ceiling: int
+
+
+def hung_up(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
+    """The attempts without final usage that our side ended: the vendor may have billed what it went on to generate."""
+    return _suspects((g for g in groups if not _measured(g) and g.outcome in _OUR_SIDE), classes)
+
+
+def vendor_failed(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
+    """The attempts that the vendor failed after it had reported running usage."""
+    chosen = (g for g in groups if g.outcome is Outcome.ERROR and g.completeness is Completeness.ESTIMATED)
+    return _suspects(chosen, classes)
+
+
+def unreported(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
+    """The attempts that ended well and whose final usage never arrived."""
+    return _suspects((g for g in groups if not _measured(g) and g.outcome is Outcome.OK), classes)
+
+
+def split_gap(
+    gap: int, groups: Sequence[AttemptGroup], classes: Sequence[TokenClass], *, unit_price: Decimal, card_id: str
+) -> list[Part]:
+    """The gap as parts: their tokens sum to `gap`, their amounts to `gap` times `unit_price`. No part for no gap."""
+
+    def part(variance_class: VarianceClass, tokens: int, evidence: Evidence) -> Part:
+        return Part(variance_class, EXACT.multiply(unit_price, Decimal(tokens)), evidence, tokens)
+
+    if gap < 0:
+        metered = [g for g in groups if g.metered and tokens_of(g, classes)]
+        return [part(VarianceClass.UNBILLED_USAGE, gap, evidence_of(metered, classes, card_id=card_id))]
+    ours, theirs, silent = (of(groups, classes) for of in (hung_up, vendor_failed, unreported))
+    seen = min(gap, ours.floor)
+    failed = min(gap - seen, theirs.floor)
+    volume = min(gap - seen - failed, silent.ceiling)
+    unseen = min(gap - seen - failed - volume, ours.ceiling - ours.floor)
+    claims = [
+        (VarianceClass.CANCELLED_STREAM, seen + unseen, ours),
+        (VarianceClass.RETRY_OR_FALLBACK, failed, theirs),
+        (VarianceClass.VOLUME, volume, silent),
+    ]
+    parts = [part(name, tokens, _proof(suspects, classes, card_id)) for name, tokens, suspects in claims if tokens]
+    left = gap - seen - failed - volume - unseen
+    if left:
+        parts.append(part(VarianceClass.UNEXPLAINED, left, _no_proof(groups, classes, card_id)))
+    return parts
+
+
+def tokens_of(group: AttemptGroup, classes: Sequence[TokenClass]) -> int:
+    """The group's tokens of those classes together."""
+    return sum(group.tokens.of(token_class) for token_class in classes)
+
+
+def ceiling_of(group: AttemptGroup, classes: Sequence[TokenClass]) -> int:
+    """The most tokens of those classes that the group can have used, and never less than it was seen to use."""
+    bound = group.output_ceiling if OUTPUT_CLASSES.intersection(classes) else group.request_bytes
+    return max(bound, tokens_of(group, classes))
+
+
+def evidence_of(
+    groups: Sequence[AttemptGroup],
+    classes: Sequence[TokenClass],
+    *,
+    card_id: str = "",
+    floor: int | None = None,
+    ceiling: int | None = None,
+    note: str = "",
+) -> Evidence:
+    """Those attempts as evidence: counted by outcome, with a few of their ids."""
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for group in groups:
+        key = (group.outcome.value, group.completeness.value)
+        attempts, tokens = counts.get(key, (0, 0))
+        counts[key] = (attempts + group.attempts, tokens + tokens_of(group, classes))
+    outcomes = tuple(OutcomeEvidence(*key, *counts[key]) for key in sorted(counts))
+    ids = sorted({attempt_id for group in groups for attempt_id in group.attempt_ids})
+    return Evidence(note, card_id, outcomes, floor, ceiling, tuple(ids[:SAMPLES_MAX]))
+
+
+def _measured(group: AttemptGroup) -> bool:
+    return group.completeness is Completeness.MEASURED
+
+
+def _suspects(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
+    chosen = tuple(groups)
+    floor = sum(tokens_of(g, classes) for g in chosen)
+    return Suspects(chosen, floor, sum(ceiling_of(g, classes) for g in chosen))
+
+
+def _proof(suspects: Suspects, classes: Sequence[TokenClass], card_id: str) -> Evidence:
+    return evidence_of(suspects.groups, classes, card_id=card_id, floor=suspects.floor, ceiling=suspects.ceiling)
+
+
+def _no_proof(groups: Sequence[AttemptGroup], classes: Sequence[TokenClass], card_id: str) -> Evidence:
+    """Why tokens stay unexplained: what there was of attempts without metered usage, and that it does not suffice."""
+    unmetered = [g for g in groups if g.sent and not g.metered]
+    unpriced = sum(g.attempts for g in unmetered if _measured(g))
+    if unpriced:
+        note = f"billed beyond what attempts account for; {unpriced} measured attempts have no price on their card"
+    elif unmetered:
+        note = "billed beyond what attempts without final usage can have used"
+    else:
+        note = "billed beyond metered usage, and every attempt's usage is known"
+    return evidence_of(unmetered, classes, card_id=card_id, note=note)

@@ -1,0 +1,65 @@
+"""What an invoice calls a model, and what we call it.
+
+An invoice's name is the model we asked for, or the snapshot that the vendor's answers to that account named for it
+(we ask for gpt-4o-mini, the answer and the invoice say gpt-4o-mini-2024-07-18). Nothing is guessed from spelling: only
+what answers were seen to say counts. Names that share a snapshot are one model here, since the invoice cannot tell them
+apart.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from analytics.reconciliation.facts import AttemptGroup, BilledRow, Snapshot
+from gateway.domain.rate_card import RateBook
+
+Payer = tuple[str, str]
+"""(provider, account)."""
+
+
+class ModelNames:
+    """Every name of a model that an account used or was billed under, to the one name its lines carry."""
+
+    def __init__(self, canonical: Mapping[tuple[Payer, str], str]) -> None:
+        self._canonical = dict(canonical)
+
+    def of(self, provider: str, account: str, name: str) -> str:
+        """The model behind a name; a name that nothing is known of stands for itself."""
+        return self._canonical.get(((provider, account), name), name)
+
+
+def resolve(
+    billed: Iterable[BilledRow], attempts: Iterable[AttemptGroup], snapshots: Iterable[Snapshot], book: RateBook
+) -> ModelNames:
+    """Join the names by what answers said. The one kept is a model asked for, one with a card before one without."""
+    names_billed: dict[Payer, set[str]] = defaultdict(set)
+    names_asked: dict[Payer, set[str]] = defaultdict(set)
+    asked_by_answer: dict[Payer, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in billed:
+        names_billed[row.provider, row.account].add(row.model)
+    for group in attempts:
+        if group.sent:
+            names_asked[group.provider, group.account].add(group.model)
+    for seen in snapshots:
+        asked_by_answer[seen.provider, seen.account][seen.response_model].add(seen.model)
+    carded = {(card.provider, card.model) for card in book.cards}
+    canonical: dict[tuple[Payer, str], str] = {}
+    for payer, names in names_billed.items():
+        asked = names_asked[payer]
+        for together in _joined(names, asked, asked_by_answer[payer]):
+            chosen = min(together, key=lambda name: (name not in asked, (payer[0], name) not in carded, name))
+            canonical.update({(payer, name): chosen for name in together})
+    return ModelNames(canonical)
+
+
+def _joined(billed: set[str], asked: set[str], asked_by_answer: Mapping[str, set[str]]) -> list[set[str]]:
+    """The billed names with the models asked for that they stand for, as disjoint sets."""
+    together: list[set[str]] = []
+    for name in sorted(billed):
+        # A model billed under its own name needs no other, so a name asked for itself only takes in the unbilled ones.
+        behind = asked_by_answer.get(name, set())
+        joined = {name} | (behind - billed if name in asked else behind)
+        for other in [known for known in together if known & joined]:
+            joined |= other
+            together.remove(other)
+        together.append(joined)
+    return together

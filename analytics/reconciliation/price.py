@@ -1,0 +1,95 @@
+"""Amounts billed against amounts expected: rounding, another rate, or neither.
+
+expected = exact cost, rounded at the file's last decimal place
+ROUNDING = expected - exact, and the residual billed - expected when that is at most one unit of the last place
+any other residual is RATE if another card row of the same model reproduces the billed amount, else UNEXPLAINED
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+from analytics.reconciliation.variance import Evidence, Part, VarianceClass
+from gateway.domain.money import EXACT, plain
+from gateway.domain.rate_card import RateCard
+from gateway.domain.usage import TokenClass
+
+_ROUNDING = Context(prec=76, rounding=ROUND_HALF_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An amount billed for a quantity, beside what it costs exactly at the prices in force."""
+
+    quantity: int
+    amount: Decimal
+    exact: Decimal
+    scale: int
+    rows: int = 1
+    """How many rows of the file the amount sums: each may have been rounded."""
+
+    @property
+    def tolerance(self) -> Decimal:
+        """One unit of the last place for each row."""
+        return self.rows * last_place(self.scale)
+
+
+def last_place(scale: int) -> Decimal:
+    """One unit of the last decimal place: 0.000001 at scale 6."""
+    return Decimal(1).scaleb(-scale, _ROUNDING)
+
+
+def rounded(exact: Decimal, scale: int) -> Decimal:
+    """The amount at that many decimal places, halves away from zero."""
+    return exact.quantize(last_place(scale), context=_ROUNDING)
+
+
+def split_charges(
+    charges: Iterable[Charge], token_class: TokenClass, *, card: RateCard, others: Sequence[RateCard]
+) -> list[Part]:
+    """What the charges differ from their exact cost, as parts that sum to it. `others` are tried in their order."""
+    rounding = unexplained = Decimal(0)
+    rates: dict[str, Decimal] = {}
+    for charge in charges:
+        expected = rounded(charge.exact, charge.scale)
+        residual = EXACT.subtract(charge.amount, expected)
+        rounding = EXACT.add(rounding, EXACT.subtract(expected, charge.exact))
+        if residual.copy_abs() <= charge.tolerance:
+            rounding = EXACT.add(rounding, residual)
+        elif (other := _reproducing(charge, token_class, card, others)) is not None:
+            rates[other.card_id] = EXACT.add(rates.get(other.card_id, Decimal(0)), residual)
+        else:
+            unexplained = EXACT.add(unexplained, residual)
+    by_id = {other.card_id: other for other in others}
+    parts = [
+        Part(VarianceClass.RATE, amount, _rate_evidence(by_id[card_id], card, token_class))
+        for card_id, amount in sorted(rates.items())
+    ]
+    if unexplained:
+        note = "billed at a price that no card row of this model gives"
+        parts.append(Part(VarianceClass.UNEXPLAINED, unexplained, Evidence(note, card.card_id)))
+    if rounding:
+        parts.append(Part(VarianceClass.ROUNDING, rounding, Evidence(card_id=card.card_id)))
+    return [part for part in parts if part.amount]
+
+
+def _reproducing(
+    charge: Charge, token_class: TokenClass, card: RateCard, others: Sequence[RateCard]
+) -> RateCard | None:
+    """The card row whose price gives the billed amount best, to one unit a row; the first of equals."""
+    best: tuple[Decimal, RateCard] | None = None
+    for other in others:
+        unit = other.unit_price(token_class)
+        if unit is None or unit == card.unit_price(token_class):
+            continue
+        billed = rounded(EXACT.multiply(unit, Decimal(charge.quantity)), charge.scale)
+        miss = EXACT.subtract(charge.amount, billed).copy_abs()
+        if miss <= charge.tolerance and (best is None or miss < best[0]):
+            best = (miss, other)
+    return None if best is None else best[1]
+
+
+def _rate_evidence(other: RateCard, card: RateCard, token_class: TokenClass) -> Evidence:
+    billed, ours = other.unit_price(token_class), card.unit_price(token_class)
+    per_token = f"{plain(billed or Decimal(0))} per token, not {plain(ours or Decimal(0))} as {card.card_id} says"
+    return Evidence(f"billed at {per_token}", other.card_id)

@@ -1,0 +1,136 @@
+"""The two sides of one line, brought together to be compared: billed rows, attempts, and the card between them.
+
+Decides which token classes a line takes in, which card prices it, and what its attempts cost by the cards that rated
+them. Checks the store's own arithmetic on the way.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+from analytics.reconciliation.facts import AttemptGroup, BilledRow
+from analytics.reconciliation.variance import OTHER, IdentityBroken, total
+from gateway.domain.money import EXACT, plain
+from gateway.domain.rate_card import RateBook, RateCard, price
+from gateway.domain.usage import TokenClass
+
+Cell = tuple[str, str, date, str]
+"""(provider, account, UTC day, model as we name it)."""
+
+
+class CardMissing(LookupError):
+    """The store rated attempts by a card that is not in the book: the cards changed in between. Reconcile again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One line's two sides before they are compared."""
+
+    cell: Cell
+    token_class: TokenClass | None
+    """None = not tokens of a class we know."""
+    classes: tuple[TokenClass, ...]
+    """The classes the line takes in: its own, and for output the reasoning tokens billed with it."""
+    rows: tuple[BilledRow, ...]
+    groups: tuple[AttemptGroup, ...]
+    card: RateCard | None
+    others: tuple[RateCard, ...]
+    metered_quantity: int
+    metered: Decimal
+
+    @property
+    def unit_price(self) -> Decimal | None:
+        return None if self.card is None or self.token_class is None else self.card.unit_price(self.token_class)
+
+    @property
+    def invoiced(self) -> Decimal:
+        return total(row.amount for row in self.rows)
+
+    @property
+    def quantity(self) -> int | None:
+        known = [row.quantity for row in self.rows if row.quantity is not None]
+        return sum(known) if known and len(known) == len(self.rows) else None
+
+
+def sides_of(
+    cell: Cell, rows: list[BilledRow], groups: list[AttemptGroup], book: RateBook, cards: Mapping[str, RateCard]
+) -> list[Side]:
+    rows_by_class: dict[str, list[BilledRow]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row.import_id, row.row)):
+        rows_by_class[row.token_class].append(row)
+    groups = sorted(groups, key=lambda g: (g.model, g.card_id, g.outcome, g.completeness, g.priced))
+    card = _card_of(cell, groups, book, cards)
+    same_model = {cell[3], *(row.model for row in rows), *(group.model for group in groups)}
+    others = _others(cell, same_model, card, book)
+    apart = TokenClass.REASONING in rows_by_class
+    sides = []
+    for token_class in (None, *TokenClass):
+        classes = _classes(token_class, reasoning_apart=apart)
+        mine = tuple(rows_by_class.get(token_class or OTHER, ()))
+        quantity, metered = _metered(groups, classes, cards)
+        if mine or metered or quantity:
+            sides.append(Side(cell, token_class, classes, mine, tuple(groups), card, others, quantity, metered))
+    return sides
+
+
+def _classes(token_class: TokenClass | None, *, reasoning_apart: bool) -> tuple[TokenClass, ...]:
+    """Vendors bill reasoning tokens as output, unless the invoice has a line for them."""
+    if token_class is None or (token_class is TokenClass.REASONING and not reasoning_apart):
+        return ()
+    if token_class is TokenClass.OUTPUT and not reasoning_apart:
+        return (TokenClass.OUTPUT, TokenClass.REASONING)
+    return (token_class,)
+
+
+def _card_of(
+    cell: Cell, groups: Sequence[AttemptGroup], book: RateBook, cards: Mapping[str, RateCard]
+) -> RateCard | None:
+    """The card that rated the day's attempts, if it was one; else the one in force as the day began, or ended."""
+    provider, account, day, model = cell
+    rated = {group.card_id for group in groups if group.card_id in cards}
+    if len(rated) == 1:
+        return cards[rated.pop()]
+    for at in (time.min, time.max):
+        card = book.in_force(provider=provider, account=account, model=model, at=datetime.combine(day, at, tzinfo=UTC))
+        if card is not None:
+            return card
+    return None
+
+
+def _others(cell: Cell, same_model: set[str], card: RateCard | None, book: RateBook) -> tuple[RateCard, ...]:
+    """The other card rows of the provider and model: the account's own first, then the general ones, then the rest."""
+    provider, account, _, _ = cell
+    rest = [c for c in book.cards if c.provider == provider and c.model in same_model and c is not card]
+    return tuple(sorted(rest, key=lambda c: (c.account != account, c.account != "", c.card_id)))
+
+
+def _metered(
+    groups: Sequence[AttemptGroup], classes: Sequence[TokenClass], cards: Mapping[str, RateCard]
+) -> tuple[int, Decimal]:
+    """Tokens and exact cost of the metered attempts, in those classes."""
+    quantity, cost = 0, Decimal(0)
+    for group in groups:
+        if not group.metered:
+            continue
+        for token_class in classes:
+            tokens = group.tokens.of(token_class)
+            unit = cards[group.card_id].unit_price(token_class) if tokens else None
+            if unit is not None:
+                quantity, cost = quantity + tokens, EXACT.add(cost, EXACT.multiply(unit, Decimal(tokens)))
+    return quantity, cost
+
+
+def check_cost(group: AttemptGroup, cards: Mapping[str, RateCard]) -> None:
+    """The store's arithmetic must be the domain's; a group that cannot be priced must not be called priced."""
+    if not group.metered or group.tokens.input_total + group.tokens.output_total == 0:
+        return
+    if group.card_id not in cards:
+        raise CardMissing(f"attempts of {group.provider}/{group.model} on {group.day} were rated by {group.card_id!r}")
+    ours = price(group.tokens, cards[group.card_id]).amount
+    if group.cost_usd is not None and ours != group.cost_usd:
+        raise IdentityBroken(
+            f"{group.provider}/{group.account} {group.model} {group.day}: the store says {plain(group.cost_usd)}, "
+            f"tokens times card {group.card_id} is {plain(ours)}"
+        )
