@@ -1,0 +1,57 @@
+"""Clients of the store: clickhouse-connect over HTTP, to the embedded store or to any ClickHouse, sync or async.
+
+Every option that matters is said here. No session is kept, so one client may serve several threads or tasks. The
+password goes in a header, never in the URL.
+"""
+
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.client import Client
+
+from sql.credentials import READER, WRITER
+
+CONNECT_SECONDS = 5
+WRITE_SECONDS = 300
+READ_SECONDS = 120
+
+
+def writer(url: str, password: str, *, user: str = WRITER) -> Client:
+    """A client that may insert and change the schema. Raises ValueError for a URL that is not http(s)://host[:port]."""
+    return clickhouse_connect.get_client(**_options(url, user, password, WRITE_SECONDS))
+
+
+def reader(url: str, password: str, *, user: str = READER) -> Client:
+    """A client that may only ask."""
+    return clickhouse_connect.get_client(**_options(url, user, password, READ_SECONDS))
+
+
+async def async_reader(url: str, password: str, *, user: str = READER) -> AsyncClient:
+    """An async client that may only ask; made on the loop that will use it."""
+    return await clickhouse_connect.get_async_client(**_options(url, user, password, READ_SECONDS))
+
+
+def _options(url: str, user: str, password: str, seconds: int) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"the store's URL is http://host:port or https://host:port, not {url.split('@')[-1]!r}")
+    if parts.username or parts.password:
+        raise ValueError("the store's URL carries a password: give it by file or environment instead")
+    remote = parts.hostname not in ("127.0.0.1", "localhost", "::1")
+    return {
+        "interface": parts.scheme,
+        "host": parts.hostname,
+        "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+        "username": user,
+        "password": password,
+        "database": "__default__",
+        "compress": remote,
+        "connect_timeout": CONNECT_SECONDS,
+        "send_receive_timeout": seconds,
+        "query_limit": 0,
+        "autogenerate_session_id": False,
+        "autogenerate_query_id": True,
+        "tz_mode": "naive_utc",
+        "client_name": "tollway",
+    }

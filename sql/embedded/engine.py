@@ -1,0 +1,148 @@
+"""The chDB engine: opened once on one folder, then asked from many threads, a connection for each statement.
+
+A fresh connection costs a quarter of a millisecond and brings settings of its own, so no statement can leave anything
+behind for the next. Nothing here speaks HTTP, knows users or judges statements. Never fork once it is open.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from sql.embedded.wire import Answer, engine_error
+
+DATABASE = "tollway"
+
+SESSION = {
+    "implicit_select": "0",
+    "allow_introspection_functions": "0",
+    "session_timezone": "UTC",
+    "date_time_input_format": "best_effort",
+    "async_insert": "0",
+    "deduplicate_insert": "enable",
+    "deduplicate_blocks_in_dependent_materialized_views": "1",
+    "materialized_views_ignore_errors": "0",
+    "decimal_check_overflow": "1",
+    "max_memory_usage": str(4 * 2**30),
+    "max_result_bytes": str(2**30),
+    "result_overflow_mode": "throw",
+}
+"""What every statement starts from, said out loud: the engine's defaults move between versions."""
+
+
+class EngineError(RuntimeError):
+    """The engine cannot be opened; the message is one line for an operator."""
+
+
+class _Result(Protocol):
+    def bytes(self) -> bytes: ...
+    def rows_read(self) -> int: ...
+    def storage_rows_read(self) -> int: ...
+    def storage_bytes_read(self) -> int: ...
+    def elapsed(self) -> float: ...
+
+
+class Engine:
+    """An open engine. Its methods block and may be called from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the folder, create it if need be. Raises EngineError with one line when that cannot be."""
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            from chdb import connect
+        except ImportError as fault:
+            raise EngineError(f"chdb cannot be imported ({fault}): install it with `pip install chdb`") from fault
+        self._path = str(path.resolve())
+        self._connect: Any = connect
+        try:
+            self._keeper = connect(self._path)
+        except Exception as fault:
+            raise EngineError(_why(path, str(fault))) from fault
+        self.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic", database="system")
+        self.version = self.query("SELECT version()").data.decode().strip()
+
+    def query(
+        self,
+        text: str,
+        *,
+        format: str = "TabSeparated",
+        params: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+        database: str = DATABASE,
+    ) -> Answer:
+        """Run one statement and wait for its whole answer. Raises StoreError as the engine worded it."""
+        connection = self._session(settings or {}, database)
+        try:
+            result: _Result = connection._conn.query(text, format, params=dict(params or {}))
+            return Answer(
+                data=result.bytes(),
+                read_rows=result.storage_rows_read(),
+                read_bytes=result.storage_bytes_read(),
+                elapsed_ns=int(result.elapsed() * 1e9),
+            )
+        except RuntimeError as fault:
+            raise engine_error(str(fault)) from None
+        finally:
+            connection.close()
+
+    def insert(
+        self,
+        head: str,
+        format: str,
+        data: bytes,
+        *,
+        params: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+        database: str = DATABASE,
+    ) -> Answer:
+        """Insert rows that came with the statement; all of them or, on StoreError, none that is acknowledged."""
+        named = {f"param_{name}": value for name, value in (params or {}).items()}
+        connection = self._session({**(settings or {}), **named}, database)
+        try:
+            inserter = connection.send_insert(head, format)
+            try:
+                inserter.append(data)
+                done = inserter.finish()
+            except BaseException:
+                inserter.cancel()
+                raise
+            return Answer(
+                written_rows=done.rows_written,
+                written_bytes=done.bytes_written,
+                elapsed_ns=int(done.elapsed * 1e9),
+            )
+        except RuntimeError as fault:
+            raise engine_error(str(fault)) from None
+        finally:
+            connection.close()
+
+    def warm_up(self) -> None:
+        """Pay for the first insert and the first sort before anybody waits for them. Leaves nothing behind."""
+        self.query("CREATE TABLE IF NOT EXISTS warm_up (x UInt64, s String) ENGINE = MergeTree ORDER BY x")
+        self.insert("INSERT INTO warm_up", "JSONEachRow", b'{"x": 1, "s": "a"}')
+        self.query("SELECT s, sum(x) FROM warm_up GROUP BY s ORDER BY s", format="Arrow")
+        self.query("DROP TABLE warm_up SYNC")
+
+    def close(self) -> None:
+        """Give the folder back. The engine cannot be opened again by this process."""
+        self._keeper.close()
+
+    def _session(self, settings: Mapping[str, str], database: str) -> Any:
+        connection = self._connect(self._path)
+        try:
+            connection._conn.query(f"USE `{_escaped(database, '`')}`", "TSV")
+            wanted = {**SESSION, **settings}
+            connection._conn.query("SET " + ", ".join(f"{k} = '{_escaped(v)}'" for k, v in wanted.items()), "TSV")
+        except RuntimeError as fault:
+            connection.close()
+            raise engine_error(str(fault)) from None
+        return connection
+
+
+def _escaped(text: str, quote: str = "'") -> str:
+    return text.replace("\\", "\\\\").replace(quote, "\\" + quote)
+
+
+def _why(path: Path, fault: str) -> str:
+    if "Cannot lock" in fault or "Error initializing EmbeddedServer" in fault:
+        return f"{path} is in use by another store process, or is not a store this version can open: {fault.strip()}"
+    return f"{path} cannot be opened: {fault.strip()}"

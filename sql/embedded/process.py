@@ -1,0 +1,94 @@
+"""The store as a process: bind, open the engine, warm it up, serve, and close cleanly on SIGTERM or SIGINT.
+
+What stops it from starting is said in one line on stderr, with exit code 1. The port is bound before the engine is
+opened, so a taken port is known at once; /healthz answers while the engine opens, /readyz when it is warm.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+
+import uvicorn
+
+from sql import credentials
+from sql.embedded.app import App
+from sql.embedded.engine import Engine, EngineError
+from sql.embedded.wire import StoreError
+
+log = logging.getLogger("tollway.store")
+
+DISK_RESERVE = 64 * 2**20
+"""Bytes that must be free before the engine is opened: it writes as soon as it starts."""
+DRAIN_SECONDS = 20
+
+
+def run(data_dir: Path, host: str, port: int) -> None:
+    """Serve until told to stop. Raises SystemExit(1), with one line on stderr, when it cannot start."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(data_dir).free
+        if free < DISK_RESERVE:
+            _fail(f"the disk of {data_dir} is full: {free // 2**20} MiB free, {DISK_RESERVE // 2**20} MiB needed")
+        app = App(credentials.ensure(data_dir))
+        listening = _bind(host, port)
+        asyncio.run(_serve(app, data_dir / "store", listening))
+    except (credentials.CredentialsError, EngineError) as fault:
+        _fail(str(fault))
+    except StoreError as fault:
+        _fail(f"the engine failed while starting: {fault.message}")
+    except OSError as fault:
+        _fail(f"{fault.filename or data_dir}: {fault.strerror}")
+
+
+async def _serve(app: App, folder: Path, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", http="httptools", loop="uvloop",
+        timeout_keep_alive=75, timeout_graceful_shutdown=DRAIN_SECONDS, server_header=False, date_header=False,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(server.serve(sockets=[listening]))
+        try:
+            engine = await asyncio.to_thread(_open, folder)
+        except BaseException:
+            server.should_exit = True
+            await serving
+            raise
+        app.open(engine)
+        host, port = listening.getsockname()[:2]
+        log.info("the store answers on http://%s:%d/", host, port)
+    await asyncio.to_thread(app.close)
+
+
+def _open(folder: Path) -> Engine:
+    engine = Engine(folder)
+    engine.warm_up()
+    return engine
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
+    except OSError as fault:
+        if fault.errno == errno.EADDRINUSE:
+            _fail(f"{host}:{port} is taken by another process: stop it, or give the store another address")
+        _fail(f"cannot listen on {host}:{port}: {fault.strerror or fault}")
+    return listening
+
+
+def _fail(why: str) -> "None":
+    print(f"store: {why}", file=sys.stderr)  # noqa: T201 - the operator's one line
+    raise SystemExit(1)

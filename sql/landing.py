@@ -1,0 +1,101 @@
+"""Lands one sealed batch of spans: OTLP bytes in, rows in `tollway.spans`, decoded by ClickHouse itself.
+
+One call is one insert of one block into one partition, so the batch is stored whole or not at all. An error after the
+bytes were sent leaves the outcome unknown: repeat with the same token until a definite answer, and read back by batch id
+(collector_count_batch.sql) before a new token is spent. Nothing here retries, and nothing walks the spans.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+TABLE = "tollway.landing"
+
+SETTINGS: dict[str, str | int] = {
+    "format_schema_source": "string",
+    "format_schema_message_name": "Export",
+    "async_insert": 0,
+    "wait_end_of_query": 1,
+    "insert_deduplicate": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "materialized_views_ignore_errors": 0,
+    "parallel_view_processing": 0,
+    "optimize_on_insert": 0,
+    "max_insert_threads": 1,
+    "max_block_size": 1_000_000,
+    "max_insert_block_size": 1_000_000,
+    "min_insert_block_size_rows": 1_000_000,
+    "min_insert_block_size_bytes": 0,
+    "max_partitions_per_insert_block": 1,
+    "max_execution_time": 0,
+    "session_timezone": "UTC",
+}
+"""What every landing insert says out loud, whatever the server's defaults are."""
+NEWER_SETTINGS: dict[str, str | int] = {"deduplicate_insert": "enable"}
+"""Said where the server knows them: `deduplicate_insert` replaces `insert_deduplicate` from 26.x on."""
+
+
+@cache
+def schema() -> str:
+    """The trimmed OTLP message the landing table mirrors."""
+    return files("sql").joinpath("schema", "otlp.proto").read_text("utf-8")
+
+
+def insert(
+    client: "Client",
+    payload: bytes,
+    *,
+    batch_id: str,
+    sender: str,
+    tenant: str,
+    received_at_ms: int,
+    token: str,
+    query_id: str,
+) -> None:
+    """Store the spans of `payload`, serialised ExportTraceServiceRequests joined end to end.
+
+    `tenant` is the one the sender is bound to, "" when its spans may name theirs; `received_at_ms` is Unix milliseconds
+    and chooses the partition. A token already seen within the window stores nothing and does not say so. Raises
+    clickhouse_connect's DatabaseError for a definite refusal, OperationalError when the outcome is unknown.
+    """
+    newer = {k: v for k, v in NEWER_SETTINGS.items() if k in client.server_settings}
+    client.raw_insert(
+        TABLE,
+        insert_block=payload + stamp(batch_id=batch_id, sender=sender, tenant=tenant, received_at_ms=received_at_ms),
+        fmt="ProtobufSingle",
+        settings={
+            **SETTINGS,
+            **newer,
+            "format_schema": schema(),
+            "insert_deduplication_token": token,
+            "query_id": query_id,
+        },
+    )
+
+
+def stamp(*, batch_id: str, sender: str, tenant: str, received_at_ms: int) -> bytes:
+    """The four fields behind the spans. Protobuf keeps the last of a scalar, so a sender cannot forge them from within."""
+    if received_at_ms < 0:
+        raise ValueError(f"received_at_ms is {received_at_ms}, before 1970")
+    texts = ((50001, batch_id), (50002, sender), (50003, tenant))
+    return (
+        b"".join(_text(number, value.encode()) for number, value in texts)
+        + _varint(50004 << 3)
+        + _varint(received_at_ms)
+    )
+
+
+def _text(number: int, value: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,139 @@
+"""Fixtures every folder may use. `store` is a real embedded ClickHouse in a process of its own, started once a session.
+
+Its database is always `tollway`, so a test that counts everything starts with `store.empty()`, or asks only for rows of
+its own (a tenant, a batch id). A test that kills or restarts a store takes one of its own from `start_store`.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+import sql
+from gateway.domain import clock
+from sql import clients, credentials
+
+ROOT = Path(__file__).parent.parent
+_READY = re.compile(r"the store answers on (http://\S+?)/?$")
+
+
+@dataclass
+class RunningStore:
+    """One store process, and how to reach it."""
+
+    data_dir: Path
+    process: "subprocess.Popen[str]"
+    url: str
+    log: list[str] = field(default_factory=list)
+    database: str = "tollway"
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self.process.pid
+
+    def password(self, user: str) -> str:
+        """The generated password of `tollway` (the writer) or `reader`."""
+        return credentials.read(self.data_dir, user)
+
+    @cached_property
+    def writer(self) -> Client:
+        """A client that may write."""
+        return clients.writer(self.url, self.password(credentials.WRITER))
+
+    @cached_property
+    def reader(self) -> Client:
+        """A client that may only ask."""
+        return clients.reader(self.url, self.password(credentials.READER))
+
+    def migrate(self) -> list[str]:
+        """Apply what is missing of the schema."""
+        return sql.migrate(self.writer, now=clock.utc_now())
+
+    def empty(self) -> None:
+        """Delete all rows of all tables, but for the record of migrations."""
+        tables = self.writer.query(
+            "SELECT name FROM system.tables WHERE database = 'tollway' AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
+        )
+        for (name,) in tables.result_rows:
+            self.writer.command(f"TRUNCATE TABLE tollway.`{name}`")
+
+    def kill(self) -> None:
+        """SIGKILL, as when the machine's memory runs out."""
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code of a clean end."""
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def _reap(self) -> int:
+        for name in ("writer", "reader"):
+            client = self.__dict__.pop(name, None)
+            if client is not None:
+                client.close()
+        code = self.process.wait(timeout=60)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return code
+
+
+def launch(data_dir: Path, listen: str = "127.0.0.1:0", **environment: str) -> RunningStore:
+    """Start a store and wait until it answers. Raises AssertionError with its own words when it does not come up."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sql.embedded", "--data-dir", str(data_dir), "--listen", listen],
+        cwd=ROOT, env=os.environ | environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    log: list[str] = []
+    for line in process.stderr:
+        log.append(line.rstrip())
+        ready = _READY.search(log[-1])
+        if ready:
+            threading.Thread(target=_drain, args=(process, log), daemon=True).start()
+            return RunningStore(data_dir, process, ready[1], log)
+    raise AssertionError(f"the store ended with {process.wait()}: " + "\n".join(log))
+
+
+def _drain(process: "subprocess.Popen[str]", log: list[str]) -> None:
+    try:
+        for line in process.stderr or ():
+            log.append(line.rstrip())
+    except ValueError:
+        return  # Closed by `_reap`: the process has ended.
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStore]:
+    """A store with the schema applied, shared by the whole session."""
+    running = launch(tmp_path_factory.mktemp("store"))
+    try:
+        running.migrate()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def start_store(tmp_path: Path) -> Iterator[Callable[..., RunningStore]]:
+    """Start stores of one's own; those still alive at the end of the test are stopped."""
+    started: list[RunningStore] = []
+
+    def start(data_dir: Path = tmp_path / "data", **options: str) -> RunningStore:
+        started.append(launch(data_dir, **options))
+        return started[-1]
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.stop()
