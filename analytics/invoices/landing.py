@@ -1,11 +1,61 @@
-"""Lands an invoice file in the store: the whole of it or nothing, once, with its provenance."""
+"""Lands an invoice file in the store: the whole of it or nothing, once, with its provenance.
 
+The lines go first, under the id of this load; the row of invoice_imports that makes them visible goes last. A load that
+dies in between leaves lines that no query sees, and the next try starts afresh.
+"""
+
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
+from uuid import uuid4
 
 from clickhouse_connect.driver.client import Client
+
+import sql
+from analytics.invoices.entries import Entry, Reader, Survey, survey
+from analytics.invoices.errors import InvoiceInvalid
+from analytics.invoices.sniff import kind_of
+from analytics.invoices.values import CURRENCY
+
+BLOCK_LINES = 20_000
+
+_LINE_COLUMNS = (
+    "load_id",
+    "row",
+    "day",
+    "line_item",
+    "model",
+    "token_class",
+    "reason",
+    "quantity",
+    "quantity_raw",
+    "quantity_unit",
+    "amount",
+    "scale",
+    "currency",
+    "project_id",
+    "api_key_id",
+    "user_id",
+)
+_IMPORT_COLUMNS = (
+    "import_id",
+    "load_id",
+    "provider",
+    "account",
+    "file_name",
+    "file_format",
+    "organization",
+    "currency",
+    "scale",
+    "lines",
+    "total",
+    "days",
+    "imported_at",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +80,78 @@ class Import:
 def import_file(client: Client, path: Path, *, provider: str, account: str, now: datetime) -> Import:
     """Take OpenAI's cost export (CSV of the dashboard, or JSON of the Costs API) as the invoice of that account.
 
-    The kind is told from the content. The same file again is a no-op. For the days it covers, the newest import of an
-    account replaces the older ones, which are kept. Raises InvoiceInvalid, with nothing changed, for a file of another
-    kind or a damaged one, and OSError for one that cannot be read.
+    The kind is told from the content. The same file again is a no-op, even when a newer one has replaced it since. For
+    the days it covers, the newest import of an account replaces the older ones, which are kept. Raises InvoiceInvalid,
+    with nothing changed, for a file of another kind or a damaged one, and OSError for one that cannot be read.
     """
-    raise NotImplementedError
+    if not provider or not account:
+        raise ValueError("an invoice belongs to a provider and an account; name both")
+    import_id = _digest(path)
+    known = sql.fetch(client, "invoice_imported", import_id=import_id, provider=provider, account=account)
+    if known.height:
+        row = known.row(0, named=True)
+        return Import(
+            import_id=import_id,
+            provider=provider,
+            account=account,
+            file_format=row["file_format"],
+            lines=row["lines"],
+            total=Decimal(row["total"]),
+            currency=row["currency"],
+            days=tuple(row["days"]),
+            repeated=True,
+        )
+    file_format, read = kind_of(path)
+    found = survey(path, read)
+    load_id = uuid4().hex
+    rows = _rows(path, read, found, load_id)
+    while block := list(islice(rows, BLOCK_LINES)):
+        client.insert("tollway.invoice_lines", block, column_names=_LINE_COLUMNS)
+    if _digest(path) != import_id:
+        raise InvoiceInvalid(path, "it changed while it was read; import it again")
+    days = tuple(sorted(found.days))
+    about: list[object] = [import_id, load_id, provider, account, path.name, file_format, found.organization]
+    about += [CURRENCY, found.scale, found.lines, f"{found.total:f}", list(days), now]
+    client.insert("tollway.invoice_imports", [about], column_names=_IMPORT_COLUMNS)
+    return Import(
+        import_id=import_id,
+        provider=provider,
+        account=account,
+        file_format=file_format,
+        lines=found.lines,
+        total=found.total,
+        currency=CURRENCY,
+        days=days,
+    )
+
+
+def _rows(path: Path, read: Reader, found: Survey, load_id: str) -> Iterator[list[object]]:
+    for day, entry in read(path):
+        if entry is not None:
+            yield _row(entry, day, found.scale_of(entry), load_id)
+
+
+def _row(entry: Entry, day: date, scale: int, load_id: str) -> list[object]:
+    return [
+        load_id,
+        entry.row,
+        day,
+        entry.line_item,
+        entry.model,
+        entry.token_class,
+        entry.reason,
+        entry.quantity,
+        entry.quantity_raw,
+        entry.quantity_unit,
+        f"{entry.amount:f}",
+        scale,
+        entry.currency,
+        entry.project_id,
+        entry.api_key_id,
+        entry.user_id,
+    ]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,2 @@
+-- Empties the table that the next set of cards is written to.
+TRUNCATE TABLE tollway.rate_cards_next
