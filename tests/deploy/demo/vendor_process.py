@@ -68,10 +68,9 @@ def plain_settings(ledger: Path) -> dict[str, Any]:
     }
 
 
-def launch(config: Path, ledger: Path) -> RunningVendor:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.demo.vendor", "--config", str(config)], stdout=subprocess.PIPE
-    )
+def launch(config: Path, ledger: Path, port: int = 0) -> RunningVendor:
+    command = [sys.executable, "-m", "deploy.demo.vendor", "--config", str(config), "--listen", f"127.0.0.1:{port}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout
     line = process.stdout.readline().decode()
     assert line.startswith("listening on "), line
