@@ -1,0 +1,31 @@
+"""How much the journal may take of disk and time, and the refusal when that is reached."""
+
+import errno
+from dataclasses import dataclass
+
+
+class JournalFull(OSError):
+    """No room to record an attempt, so it must not be made."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.ENOSPC, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    max_bytes: int = 2 * 1024**3
+    """All that may wait on the disk, the parked and what dead siblings left included."""
+    segment_bytes: int = 1024**2
+    seal_after_s: float = 0.5
+    """How long a span waits in an open segment before it is handed to the shipper."""
+    sync_every_s: float = 0.05
+    """The window that a power loss may take."""
+    reserve_bytes: int = 4096
+    """Kept for each attempt and each operation under way: its end is always written."""
+
+    @property
+    def ballast_bytes(self) -> int:
+        """Held back on the disk itself, against whatever else fills it."""
+        return min(4 * 1024**2, self.max_bytes // 16)
