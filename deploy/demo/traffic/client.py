@@ -77,6 +77,7 @@ class _Exchange(asyncio.Protocol):
         self._events = 0
         self._tail = b""
         self._whole = False
+        self._ends_with_connection = True
         self._gone = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,7 +91,13 @@ class _Exchange(asyncio.Protocol):
                 self.ended.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None and self._status and self._ends_with_connection:
+            self._whole = True
         self.ended.set()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._ends_with_connection = False
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()

@@ -21,7 +21,7 @@ class Fault(StrEnum):
 class FaultDice:
     """The same seed gives the same faults to the same sequence of requests."""
 
-    def __init__(self, faults: Faults, seed: int) -> None:
+    def __init__(self, faults: Faults, seed: int | str) -> None:
         self._outages = faults.outages
         self._random = Random(seed)
         self._drawn = 0

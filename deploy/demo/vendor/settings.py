@@ -81,7 +81,8 @@ class Settings:
     pace: Pace = Pace()
     faults: Faults = Faults()
     billing: Billing = Billing()
-    seed: int = 0
+    seed: int | str = 0
+    """Of the faults."""
     default_words: int = 24
     """Length of an answer whose request sets no bound."""
     witness: bool = False

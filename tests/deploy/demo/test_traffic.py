@@ -138,6 +138,38 @@ async def test_the_client_tells_whole_answers_from_errors_and_broken_streams(
     assert (await ask(breaking, planned())).error == "connection_lost"
 
 
+HEAD = "HTTP/1.1 {status} X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+CHUNK = 'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+IN_BAND = 'data: {"error": {"message": "it broke", "type": "server_error", "code": "stream_broken_here"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (200, CHUNK + "data: [DONE]\n\n", ""),
+        (200, CHUNK + IN_BAND, "stream_broken_here"),
+        (200, CHUNK, "stream_broken"),
+        (503, '{"error": {"message": "no", "type": "overloaded", "code": null}}', "overloaded"),
+        (502, "not JSON", "http_502"),
+    ],
+)
+async def test_a_stream_is_ok_only_with_its_end_mark_and_an_error_goes_by_its_code(
+    status: int, body: str, error: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for byte in (HEAD.format(status=status) + body).encode():
+            writer.write(bytes([byte]))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        reply = await client.ask(host, port, planned(), KEY, within_s=20)
+    assert (reply.status, reply.error) == (status, error)
+
+
 @pytest.mark.slow
 async def test_the_client_goes_where_it_was_told_to(start_vendor: Callable[..., RunningVendor]) -> None:
     vendor = fast_vendor(start_vendor, pace={**FAST, "first_token_s": 0.2, "token_s": 0.01})
