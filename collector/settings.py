@@ -1,0 +1,115 @@
+"""What a collector is told at its start: who may send, where it listens and keeps, and every bound it works within.
+
+Frozen values, checked when they are made. Reading files and environments is for whoever composes the process.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+class CannotStart(RuntimeError):
+    """The collector refuses to start; the message is one line that names what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """One that may send spans, known by its bearer token.
+
+    A sender bound to a tenant lands under it whatever its spans claim; only a gateway may name tenants itself.
+    """
+
+    name: str
+    token: str = field(repr=False)
+    tenant: str | None = None
+    may_name_tenants: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.token:
+            raise CannotStart(f"sender {self.name!r}: a sender needs a name and a token")
+        if self.may_name_tenants == bool(self.tenant):
+            raise CannotStart(f"sender {self.name!r}: either bind it to one tenant or let it name tenants, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every bound. Sizes are bytes, times are seconds."""
+
+    body_bytes_max: int = 64 * MIB
+    """Of a request as it came; more is answered 413."""
+    inflated_bytes_max: int = 64 * MIB
+    """Of a request once inflated; more is answered 413."""
+    read_timeout_s: float = 30.0
+    """For a body to arrive whole; a slower one is answered 503."""
+    inflight_bytes_max: int = 256 * MIB
+    """Of all requests not yet answered, as they came and inflated together; more is answered 503."""
+    spool_bytes_max: int = 4 * GIB
+    """Kept but not yet landed: the high-water mark; above it everything is answered 503."""
+    free_bytes_min: int = 256 * MIB
+    """Left free on the disk, so that the ledger can always be written; below it everything is answered 503."""
+    retry_after_s: int = 1
+    """What a 503 asks the sender to wait."""
+    commit_window_s: float = 0.005
+    """One fdatasync covers what arrives within this time,"""
+    commit_bytes: int = MIB
+    """or this much, whichever comes first."""
+    segment_rows_max: int = 20_000
+    """A segment is sealed at this many spans,"""
+    segment_bytes_max: int = 16 * MIB
+    """or at this size,"""
+    segment_age_s: float = 0.5
+    """or at this age when nothing sealed waits before it: while the store is slow, segments grow instead."""
+    horizon_s: float = 24 * 3600.0
+    """How long a span or a body is remembered, to know it again."""
+    horizon_keys_max: int = 2_000_000
+    """Spans remembered at most, about 100 bytes of memory each."""
+    horizon_bodies_max: int = 100_000
+    """Bodies remembered at most."""
+    retention_s: float = 0.0
+    """How long a landed segment is kept, so that it could be landed again; 0 = not at all."""
+    insert_timeout_s: float = 60.0
+    """After which the outcome of an insert is unknown, not failed."""
+    retry_s_max: float = 15.0
+    """The longest pause between two tries of an insert."""
+    set_aside_max: int = 64
+    """Batches that the store does not take for reasons of its own and that wait while others are tried."""
+
+    def __post_init__(self) -> None:
+        if self.inflight_bytes_max < self.body_bytes_max + self.inflated_bytes_max:
+            raise CannotStart(
+                "inflight_bytes_max is below body_bytes_max + inflated_bytes_max: a request could not pass"
+            )
+        if min(self.segment_rows_max, self.segment_bytes_max, self.horizon_keys_max, self.set_aside_max) < 1:
+            raise CannotStart("the bounds of segments, horizon and set-aside batches must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings:
+    """All of one collector. `folder` is its own: no second collector may use it."""
+
+    folder: Path
+    senders: tuple[Sender, ...]
+    store_url: str
+    secrets_dir: Path
+    """Where the embedded store leaves `store-writer`, its writer's password."""
+    store_user: str = "tollway"
+    store_password: str = field(default="", repr=False)
+    """For a server of one's own; "" = the one in `secrets_dir`."""
+    host: str = "127.0.0.1"
+    port: int = 4318
+    limits: Limits = field(default_factory=Limits)
+
+    def password(self) -> str:
+        """The store's password; asked for at each new connection, so the store may be started later. Raises OSError."""
+        return self.store_password or (self.secrets_dir / "store-writer").read_text("utf-8").strip()
+
+    def __post_init__(self) -> None:
+        names = [sender.name for sender in self.senders]
+        tokens = [sender.token for sender in self.senders]
+        if not names:
+            raise CannotStart("no senders: nobody could send anything")
+        if len(set(names)) < len(names) or len(set(tokens)) < len(tokens):
+            raise CannotStart("two senders share a name or a token")
