@@ -1,0 +1,79 @@
+"""What the spool keeps of one request: who sent it and when, what spans are in it, and its bytes.
+
+A BODY record is a header (JSON, its length before it as u16), the span keys joined, and the inflated OTLP bytes. A
+RESENT record is a header alone: a body that was acknowledged a second time, which the books want to know of.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import orjson
+
+from collector.otlp import KEY_BYTES
+
+LENGTH = struct.Struct("<H")
+MARK = b'{"sender":'
+"""What every header starts with, behind its length: by it a record is found where the ones before it are damaged."""
+
+
+class Kind(IntEnum):
+    """The kinds of records in a spool segment."""
+
+    BODY = 1
+    RESENT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolRecord:
+    """One request as it was taken. `tenant` is the sender's own, None where its spans name theirs."""
+
+    kind: Kind
+    sender: str
+    tenant: str | None
+    received_ms: int
+    """Unix milliseconds."""
+    digest: bytes
+    spans: int
+    keys: bytes = b""
+    """24 bytes a span, in the order of the spans in `body`; empty for RESENT, as `body` is."""
+    body: bytes = field(default=b"", repr=False)
+
+
+def encode(record: SpoolRecord) -> bytes:
+    """The record's payload in a segment."""
+    header = orjson.dumps(
+        {
+            "sender": record.sender,
+            "tenant": record.tenant,
+            "received_ms": record.received_ms,
+            "digest": record.digest.hex(),
+            "spans": record.spans,
+        }
+    )
+    return b"".join((LENGTH.pack(len(header)), header, record.keys, record.body))
+
+
+def decode(kind: int, payload: bytes) -> SpoolRecord:
+    """The record of such a payload. Raises ValueError for what `encode` did not make."""
+    try:
+        (length,) = LENGTH.unpack_from(payload)
+        header = orjson.loads(payload[LENGTH.size : LENGTH.size + length])
+        record = Kind(kind)
+        spans = int(header["spans"])
+        start = LENGTH.size + length
+        end = start + (spans * KEY_BYTES if record is Kind.BODY else 0)
+        if end > len(payload):
+            raise ValueError("shorter than its span count says")
+        return SpoolRecord(
+            kind=record,
+            sender=str(header["sender"]),
+            tenant=None if header["tenant"] is None else str(header["tenant"]),
+            received_ms=int(header["received_ms"]),
+            digest=bytes.fromhex(header["digest"]),
+            spans=spans,
+            keys=payload[start:end],
+            body=payload[end:],
+        )
+    except (struct.error, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a spool record: {error}") from None
