@@ -1,0 +1,133 @@
+"""What is inserted at once: a batch is some spans of one sealed segment, of one sender, received on one day.
+
+A batch names its spans by the segment's records and the positions left out, so its bytes can be made again, the same,
+after a restart. One batch is one insert, one token, one partition and one part: it lands whole or not at all.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from collector.otlp import digest, without
+from collector.records import SpoolRecord
+
+Ranges = tuple[tuple[int, int], ...]
+"""Half-open ranges of positions, ascending, neither touching nor overlapping."""
+
+
+def to_ranges(positions: Sequence[int]) -> Ranges:
+    """Ascending positions as ranges."""
+    ranges: list[tuple[int, int]] = []
+    for position in positions:
+        if ranges and ranges[-1][1] == position:
+            ranges[-1] = (ranges[-1][0], position + 1)
+        else:
+            ranges.append((position, position + 1))
+    return tuple(ranges)
+
+
+def to_positions(ranges: Ranges) -> list[int]:
+    """Ranges as ascending positions."""
+    return [position for start, end in ranges for position in range(start, end)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One insert to be. The spans of its records are numbered from 0 over all of them; `dropped` are not in it."""
+
+    batch_id: str
+    segment: int
+    sender: str
+    tenant: str | None
+    received_ms: int
+    """Of its earliest record; the partition is its UTC day."""
+    offsets: tuple[int, ...]
+    """Of its records in the segment."""
+    rows: int
+    dropped: Ranges = ()
+    digest: str = ""
+    """Hexadecimal, of the payload."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the ledger."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """What `as_json` gave, read back. Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            batch_id=str(raw["batch_id"]),
+            segment=int(raw["segment"]),
+            sender=str(raw["sender"]),
+            tenant=None if raw["tenant"] is None else str(raw["tenant"]),
+            received_ms=int(raw["received_ms"]),
+            offsets=tuple(int(offset) for offset in raw["offsets"]),
+            rows=int(raw["rows"]),
+            dropped=tuple((int(start), int(end)) for start, end in raw["dropped"]),
+            digest=str(raw["digest"]),
+        )
+
+
+class PayloadLost(Exception):
+    """The bytes of a batch cannot be made again: its segment is gone or damaged since it was planned."""
+
+    def __init__(self, reason: str, rest: bytes = b"") -> None:
+        super().__init__(reason)
+        self.rest = rest
+        """What could still be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentContent:
+    """What a sealed segment holds: its whole records by offset, and why other stretches could not be read."""
+
+    records: Mapping[int, SpoolRecord] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
+
+    def spans(self) -> dict[str, int]:
+        """Readable spans by sender."""
+        spans: dict[str, int] = {}
+        for record in self.records.values():
+            spans[record.sender] = spans.get(record.sender, 0) + record.spans
+        return spans
+
+
+def join(records: Sequence[SpoolRecord], dropped: Ranges) -> bytes:
+    """The records' requests as one, without the dropped spans; untouched where nothing is dropped."""
+    if not dropped:
+        return b"".join(record.body for record in records)
+    gone = to_positions(dropped)
+    pieces: list[bytes] = []
+    first = 0
+    for record in records:
+        mine = {p - first for p in gone[bisect_left(gone, first) : bisect_left(gone, first + record.spans)]}
+        pieces.append(without(record.body, mine) if mine else record.body)
+        first += record.spans
+    return b"".join(pieces)
+
+
+def payload(batch: Batch, content: SegmentContent) -> bytes:
+    """The batch's bytes, made again from its segment. Raises PayloadLost."""
+    records = [content.records[offset] for offset in batch.offsets if offset in content.records]
+    if len(records) < len(batch.offsets):
+        raise PayloadLost("records of its segment cannot be read any more", b"".join(r.body for r in records))
+    made = join(records, batch.dropped)
+    if digest(made).hex() != batch.digest:
+        raise PayloadLost("its bytes are not those it was planned with", made)
+    return made
+
+
+def halves(batch: Batch, content: SegmentContent) -> tuple[Batch, Batch]:
+    """Two batches that are this one together, each with an id of its own. `batch` has at least two rows."""
+    records = [content.records[offset] for offset in batch.offsets]
+    gone = set(to_positions(batch.dropped))
+    kept = [position for position in range(sum(record.spans for record in records)) if position not in gone]
+    middle = len(kept) // 2
+
+    def half(name: str, mine: Sequence[int], others: Sequence[int]) -> Batch:
+        dropped = to_ranges(sorted(gone.union(others)))
+        made = digest(join(records, dropped)).hex()
+        return replace(batch, batch_id=f"{batch.batch_id}.{name}", rows=len(mine), dropped=dropped, digest=made)
+
+    return half("a", kept[:middle], kept[middle:]), half("b", kept[middle:], kept[:middle])

@@ -1,0 +1,259 @@
+"""What was planned and what came of it, on disk before it is acted on.
+
+An insert's token alone is not exactly-once, so each segment's plan is fsynced before its first insert, and each batch's
+end after it was counted in the store. A batch that was begun and has no end is read back before anything else is done
+with it. The plans also carry the keys of their spans and the digests of their bodies: the horizon's memory.
+"""
+
+import logging
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from pathlib import Path
+
+import orjson
+
+from collector.batches import Batch
+from collector.books import Account
+from collector.otlp import KEY_BYTES
+from collector.planning import Body, SegmentPlan
+from gateway.domain.segments import SegmentWriter, read_records, sync_folder
+
+log = logging.getLogger("tollway.collector.ledger")
+
+SUFFIX = ".ledger"
+FILE_BYTES_MAX = 16 * 1024 * 1024
+LENGTH = struct.Struct("<I")
+
+
+class Kind(IntEnum):
+    """The kinds of entries."""
+
+    OPENING = 1
+    """The accounts and open batches at the start of a file, so that older files may go."""
+    PLAN = 2
+    ATTEMPT = 3
+    """A batch gets a new token, the one before having landed nothing."""
+    SPLIT = 4
+    """A batch becomes two."""
+    END = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch that was begun and has no end yet."""
+
+    batch: Batch
+    attempt: int = 1
+
+    @property
+    def token(self) -> str:
+        """The deduplication token and query id of this attempt."""
+        return f"{self.batch.batch_id}#{self.attempt}"
+
+
+@dataclass(slots=True)
+class LedgerState:
+    """What the entries add up to."""
+
+    open: dict[str, OpenBatch] = field(default_factory=dict)
+    planned: set[int] = field(default_factory=set)
+    """Segments that have a plan."""
+    accounts: dict[str, Account] = field(default_factory=dict)
+    """Of planned segments only; `pending` are the rows of open batches."""
+
+    def plan(self, plan: SegmentPlan) -> None:
+        """Enter a plan; a second time changes nothing."""
+        if plan.segment in self.planned:
+            return
+        self.planned.add(plan.segment)
+        for sender, spans in plan.duplicates.items():
+            self._enter(sender, received=spans, duplicate=spans)
+        for sender, spans in plan.damaged.items():
+            self._enter(sender, received=spans, parked=spans)
+        for batch in plan.batches:
+            self.open[batch.batch_id] = OpenBatch(batch)
+            self._enter(batch.sender, received=batch.rows, pending=batch.rows)
+
+    def attempt(self, batch_id: str, attempt: int) -> None:
+        """Enter a new token."""
+        if batch_id in self.open:
+            self.open[batch_id] = replace(self.open[batch_id], attempt=attempt)
+
+    def split(self, batch_id: str, children: Sequence[Batch]) -> None:
+        """Enter the two batches that one became."""
+        if self.open.pop(batch_id, None):
+            self.open.update((child.batch_id, OpenBatch(child)) for child in children)
+
+    def end(self, batch_id: str, *, stored: int, parked: int) -> None:
+        """Enter a batch's end."""
+        ended = self.open.pop(batch_id, None)
+        if ended:
+            self._enter(ended.batch.sender, stored=stored, parked=parked, pending=-ended.batch.rows)
+
+    def _enter(self, sender: str, **move: int) -> None:
+        self.accounts[sender] = self.accounts.get(sender, Account()).moved(**move)
+
+
+@dataclass(slots=True)
+class _File:
+    path: Path
+    newest_ms: int = 0
+    segments: set[int] = field(default_factory=set)
+
+
+class Ledger:
+    """The ledger on disk and what it adds up to. Not thread-safe: the lander owns it."""
+
+    def __init__(self, folder: Path, remember: Callable[[SegmentPlan], None], *, now_ms: int) -> None:
+        """Reads what is there, giving each plan to `remember`, oldest first. Raises OSError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self.state = LedgerState()
+        self.began_ms = now_ms
+        """What was received before this, the ledger does not know; Unix milliseconds."""
+        self.damaged = False
+        """Whether entries could not be read: then the ledger vouches for nothing before this start."""
+        self._files: list[_File] = []
+        paths = sorted(folder.glob(f"*{SUFFIX}"))
+        for path in paths:
+            self._replay(path, remember)
+        self._suspect = False
+        self._writer = self._open_file()
+
+    def plan(self, plan: SegmentPlan) -> None:
+        """Enter a segment's plan. Raises OSError; then nothing is entered, and it may be tried again."""
+        header = {
+            "segment": plan.segment,
+            "received_ms": plan.received_ms,
+            "batches": [batch.as_json() for batch in plan.batches],
+            "duplicates": plan.duplicates,
+            "damaged": plan.damaged,
+            "keys": {sender: len(keys) // KEY_BYTES for sender, keys in plan.keys.items()},
+            "bodies": [(body.sender, body.digest.hex(), body.spans) for body in plan.bodies],
+        }
+        self._write(Kind.PLAN, header, *plan.keys.values())
+        self.state.plan(plan)
+        self._files[-1].segments.add(plan.segment)
+        self._files[-1].newest_ms = max(self._files[-1].newest_ms, plan.received_ms)
+
+    def attempt(self, batch_id: str, attempt: int) -> None:
+        """Enter that a batch gets a new token. Raises OSError."""
+        self._write(Kind.ATTEMPT, {"batch_id": batch_id, "attempt": attempt})
+        self.state.attempt(batch_id, attempt)
+
+    def split(self, batch_id: str, children: Sequence[Batch]) -> None:
+        """Enter that a batch became two. Raises OSError."""
+        self._write(Kind.SPLIT, {"batch_id": batch_id, "children": [child.as_json() for child in children]})
+        self.state.split(batch_id, children)
+
+    def end(self, batch_id: str, *, stored: int, parked: int, reason: str = "") -> None:
+        """Enter a batch's end: how many of its spans the store has, how many are parked, and why. Raises OSError."""
+        self._write(Kind.END, {"batch_id": batch_id, "stored": stored, "parked": parked, "reason": reason})
+        self.state.end(batch_id, stored=stored, parked=parked)
+
+    def prune(self, *, keep_since_ms: int, on_disk: Set[int]) -> None:
+        """Delete files whose every plan is older, ended, and whose segments are not on disk any more."""
+        needed = {open_batch.batch.segment for open_batch in self.state.open.values()} | on_disk
+        while (
+            len(self._files) > 1 and self._files[0].newest_ms < keep_since_ms and not self._files[0].segments & needed
+        ):
+            oldest = self._files.pop(0)
+            oldest.path.unlink(missing_ok=True)
+            self.state.planned -= oldest.segments
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+    def _write(self, kind: Kind, header: Mapping[str, object], *blobs: bytes) -> None:
+        if self._suspect or self._writer.size >= FILE_BYTES_MAX:
+            fresh = self._open_file()
+            self._writer.close()
+            self._writer, self._suspect = fresh, False
+        text = orjson.dumps(header)
+        # After a failed sync nobody knows what is on disk: the entry is written again, in a new file. One that then
+        # stands twice changes nothing the second time.
+        self._suspect = True
+        self._writer.append(kind, b"".join((LENGTH.pack(len(text)), text, *blobs)))
+        self._writer.sync()
+        self._suspect = False
+
+    def _open_file(self) -> SegmentWriter:
+        number = int(self._files[-1].path.name.removesuffix(SUFFIX)) + 1 if self._files else 1
+        path = self._folder / f"{number:08d}{SUFFIX}"
+        writer = SegmentWriter(path)
+        accounts = {sender: _account_json(account) for sender, account in self.state.accounts.items()}
+        batches = [(one.batch.as_json(), one.attempt) for one in self.state.open.values()]
+        text = orjson.dumps({"began_ms": self.began_ms, "accounts": accounts, "open": batches})
+        writer.append(Kind.OPENING, LENGTH.pack(len(text)) + text)
+        writer.sync()
+        sync_folder(self._folder)
+        self._files.append(_File(path))
+        return writer
+
+    def _replay(self, path: Path, remember: Callable[[SegmentPlan], None]) -> None:
+        found = read_records(path)
+        file = _File(path)
+        self._files.append(file)
+        if found.corrupt or found.torn_bytes:
+            # A torn entry was never acted on; but a damaged length looks the same, so neither is trusted.
+            self.damaged = True
+            log.warning("ledger file %s: %d damaged, %d torn bytes", path.name, len(found.corrupt), found.torn_bytes)
+        for record in found.records:
+            try:
+                for plan in self._enter(record.kind, record.payload):
+                    file.segments.add(plan.segment)
+                    file.newest_ms = max(file.newest_ms, plan.received_ms)
+                    remember(plan)
+            except (KeyError, TypeError, ValueError, struct.error) as error:
+                self.damaged = True
+                log.error("ledger file %s: an entry at %d makes no sense: %s", path.name, record.offset, error)
+
+    def _enter(self, kind: int, raw: bytes) -> Iterator[SegmentPlan]:
+        (length,) = LENGTH.unpack_from(raw)
+        entry = orjson.loads(raw[LENGTH.size : LENGTH.size + length])
+        match kind:
+            case Kind.OPENING:
+                if len(self._files) == 1:
+                    self.began_ms = int(entry["began_ms"])
+                    self.state.accounts = {name: Account(**account) for name, account in entry["accounts"].items()}
+                    opened = [OpenBatch(Batch.from_json(batch), int(attempt)) for batch, attempt in entry["open"]]
+                    self.state.open = {one.batch.batch_id: one for one in opened}
+            case Kind.PLAN:
+                plan = _plan_from_json(entry, raw[LENGTH.size + length :])
+                self.state.plan(plan)
+                yield plan
+            case Kind.ATTEMPT:
+                self.state.attempt(entry["batch_id"], int(entry["attempt"]))
+            case Kind.SPLIT:
+                self.state.split(entry["batch_id"], [Batch.from_json(child) for child in entry["children"]])
+            case Kind.END:
+                self.state.end(entry["batch_id"], stored=int(entry["stored"]), parked=int(entry["parked"]))
+            case _:
+                raise ValueError(f"kind {kind}")
+
+
+def _account_json(account: Account) -> dict[str, int]:
+    return {name: getattr(account, name) for name in account.__slots__}
+
+
+def _plan_from_json(raw: Mapping[str, object], keys: bytes) -> SegmentPlan:
+    counts: Mapping[str, int] = raw["keys"]  # type: ignore[assignment]
+    batches: Sequence[Mapping[str, object]] = raw["batches"]  # type: ignore[assignment]
+    bodies: Sequence[tuple[str, str, int]] = raw["bodies"]  # type: ignore[assignment]
+    by_sender: dict[str, bytes] = {}
+    start = 0
+    for sender, count in counts.items():
+        by_sender[sender] = keys[start : start + count * KEY_BYTES]
+        start += count * KEY_BYTES
+    return SegmentPlan(
+        segment=int(raw["segment"]),  # type: ignore[call-overload]
+        received_ms=int(raw["received_ms"]),  # type: ignore[call-overload]
+        batches=tuple(Batch.from_json(batch) for batch in batches),
+        duplicates=dict(raw["duplicates"]),  # type: ignore[call-overload]
+        damaged=dict(raw["damaged"]),  # type: ignore[call-overload]
+        keys=by_sender,
+        bodies=tuple(Body(sender, bytes.fromhex(body_digest), spans) for sender, body_digest, spans in bodies),
+    )

@@ -1,0 +1,107 @@
+"""From a sealed segment to its batches: who sent what, on which day, what was seen before. Pure: no disk, no clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from collector.batches import Batch, SegmentContent, join, to_ranges
+from collector.horizon import Horizon
+from collector.otlp import digest, split_keys
+from collector.records import Kind, SpoolRecord
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class Body(NamedTuple):
+    """What is remembered of an acknowledged request."""
+
+    sender: str
+    digest: bytes
+    spans: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPlan:
+    """All that becomes of one segment; written to the ledger as one entry, before anything is inserted."""
+
+    segment: int
+    received_ms: int
+    """Of its earliest record; 0 = it has none."""
+    batches: tuple[Batch, ...] = ()
+    duplicates: Mapping[str, int] = field(default_factory=dict)
+    """Spans left out because they are known, by sender."""
+    damaged: Mapping[str, int] = field(default_factory=dict)
+    """Spans that were acknowledged and cannot be read any more, by sender."""
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    """The keys of the batches' spans, joined, by sender."""
+    bodies: tuple[Body, ...] = ()
+
+
+class _Group(NamedTuple):
+    sender: str
+    tenant: str | None
+    day: int
+
+
+def plan_segment(
+    segment: int, content: SegmentContent, horizon: Horizon, *, spool_id: str, expected: Mapping[str, int]
+) -> SegmentPlan:
+    """The plan of a segment. `expected` is what was acknowledged in it by sender, where that is known; else empty.
+
+    The same segment and horizon give the same plan, batch ids included.
+    """
+    groups: dict[_Group, list[int]] = {}
+    duplicates: dict[str, int] = {}
+    for offset, record in content.records.items():
+        if record.kind is Kind.RESENT:
+            duplicates[record.sender] = duplicates.get(record.sender, 0) + record.spans
+        else:
+            groups.setdefault(_Group(record.sender, record.tenant, record.received_ms // DAY_MS), []).append(offset)
+    batches: list[Batch] = []
+    keys: dict[str, bytes] = {}
+    before: dict[str, list[bytes]] = {}
+    for number, (group, offsets) in enumerate(groups.items()):
+        records = [content.records[offset] for offset in offsets]
+        found = split_keys(b"".join(record.keys for record in records))
+        earlier = before.setdefault(group.sender, [])
+        known = [p - len(earlier) for p in horizon.known(group.sender, earlier + found) if p >= len(earlier)]
+        if known:
+            duplicates[group.sender] = duplicates.get(group.sender, 0) + len(known)
+            gone = set(known)
+            found = [key for position, key in enumerate(found) if position not in gone]
+        earlier.extend(found)
+        if found:
+            batches.append(_batch(f"{spool_id}-{segment}-{number}", segment, group, offsets, records, known))
+            keys[group.sender] = keys.get(group.sender, b"") + b"".join(found)
+    readable = content.spans()
+    return SegmentPlan(
+        segment=segment,
+        received_ms=min((record.received_ms for record in content.records.values()), default=0),
+        batches=tuple(batches),
+        duplicates=duplicates,
+        damaged={s: n - readable.get(s, 0) for s, n in expected.items() if n > readable.get(s, 0)},
+        keys=keys,
+        bodies=tuple(Body(r.sender, r.digest, r.spans) for r in content.records.values() if r.kind is Kind.BODY),
+    )
+
+
+def _batch(
+    batch_id: str,
+    segment: int,
+    group: _Group,
+    offsets: Sequence[int],
+    records: Sequence[SpoolRecord],
+    known: Sequence[int],
+) -> Batch:
+    dropped = to_ranges(known)
+    return Batch(
+        batch_id=batch_id,
+        segment=segment,
+        sender=group.sender,
+        tenant=group.tenant,
+        received_ms=min(record.received_ms for record in records),
+        offsets=tuple(offsets),
+        rows=sum(record.spans for record in records) - len(known),
+        dropped=dropped,
+        digest=digest(join(records, dropped)).hex(),
+    )
