@@ -1,0 +1,237 @@
+"""From the spool into the store: takes sealed segments, plans them, and steps their batches to their end. One thread.
+
+Killed at any moment, the next start goes on from the ledger: a batch without an end is counted in the store before it
+is inserted again. While the store is away nothing is taken, so the segments behind grow instead of growing in number.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from collector.batches import SegmentContent
+from collector.books import Books
+from collector.horizon import ANYONE, Horizon
+from collector.ledger import Ledger, OpenBatch
+from collector.metrics import LandingMetrics
+from collector.otlp import split_keys
+from collector.parking import Parking
+from collector.planning import plan_segment
+from collector.sealed import Segment, read_segment
+from collector.settings import Limits
+from collector.spool import Spool
+from collector.steps import Again, BatchWaits, Ended, Halved, Step, Steps, Store, StoreAway, Work
+from collector.store import StoreDown
+from collector.verdicts import backoff_s
+
+log = logging.getLogger("tollway.collector.lander")
+
+TAKE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Where the time comes from."""
+
+    monotonic: Callable[[], float]
+    """Seconds."""
+    now_ms: Callable[[], int]
+    """Unix milliseconds."""
+
+
+def next_work(works: Iterable[Work], now: float, *, aside_first: bool) -> Work | None:
+    """The batch to step next: the oldest fresh one, or the newest set aside, so that halves end before others begin."""
+    due = [work for work in works if work.due <= now]
+    fresh = next((work for work in due if not work.aside), None)
+    aside = next((work for work in reversed(due) if work.aside), None)
+    return (aside or fresh) if aside_first else (fresh or aside)
+
+
+class Lander:
+    """The thread between the spool and the store."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        ledger: Ledger,
+        horizon: Horizon,
+        parking: Parking,
+        books: Books,
+        store: Store,
+        metrics: LandingMetrics,
+        limits: Limits,
+        spool_id: str,
+        clocks: Clocks,
+        held: Sequence[Segment] = (),
+    ) -> None:
+        """`held` are the segments on disk of which the ledger has plans; the spool has the others."""
+        self._spool = spool
+        self._ledger = ledger
+        self._horizon = horizon
+        self._parking = parking
+        self._books = books
+        self._store = store
+        self._metrics = metrics
+        self._limits = limits
+        self._spool_id = spool_id
+        self._clocks = clocks
+        self._steps = Steps(
+            store=store, ledger=ledger, parking=parking, books=books, metrics=metrics, now_ms=clocks.now_ms
+        )
+        self._held = {segment.number: segment for segment in held}
+        self._works = [Work(one, unsure=True) for one in ledger.state.open.values()]
+        self._content: tuple[int, SegmentContent] = (0, SegmentContent())
+        self._taken: Segment | None = None
+        self._restored = False
+        self._aside_first = False
+        self._away_until = 0.0
+        self._failures = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="land", daemon=True)
+        for segment in held:
+            self._release_if_ended(segment.number)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread after the step it is in, or leave it behind after that time: the ledger knows what it did."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def turn(self) -> float:
+        """Do the one thing that is next; returns the seconds to wait before another. Raises OSError, StoreDown."""
+        now = self._clocks.monotonic()
+        if now < self._away_until:
+            return self._away_until - now
+        self._restore()
+        work = next_work(self._works, now, aside_first=self._aside_first)
+        if work is None or (work.aside and not self._aside_first):
+            if len(self._works) >= self._limits.set_aside_max:
+                wait_s = TAKE_S
+            elif self._plan_next(0.0 if work else TAKE_S):
+                return 0.0
+            else:
+                wait_s = 0.0
+            if work is None:
+                return wait_s
+        self._aside_first = False
+        self._settle(work, self._steps.step(work, lambda: self._read(work.open.batch.segment)), now)
+        return 0.0
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                wait_s = self.turn()
+            except StoreDown as down:
+                wait_s = self._leave(str(down))
+            except Exception:
+                # Whatever it is, the spans are safe in the spool, and a thread that ended would land none of them.
+                log.exception("landing failed and is tried again")
+                wait_s = self._leave("landing failed")
+            if wait_s:
+                self._stopping.wait(wait_s)
+        self._store.close()
+
+    def _restore(self) -> None:
+        """Learn from the store what the ledger does not know, once."""
+        if self._restored:
+            return
+        since_ms = self._clocks.now_ms() - int(self._limits.horizon_s * 1000)
+        if self._ledger.damaged or self._ledger.began_ms > since_ms:
+            keys = self._store.span_keys(since_ms=since_ms)
+            self._horizon.add(ANYONE, keys, since_ms)
+            log.info("%d spans were learnt from the store", len(keys))
+        self._restored = True
+        self._met()
+
+    def _plan_next(self, timeout_s: float) -> bool:
+        """Plan the next segment, if there is one; one whose plan could not be written comes again."""
+        self._taken = self._taken or self._spool.take(timeout_s)
+        if self._taken is None:
+            return False
+        self._plan(self._taken)
+        return True
+
+    def _plan(self, segment: Segment) -> None:
+        self._held[segment.number] = segment
+        content = self._read(segment.number)
+        if content.damage:
+            log.error("ALARM: segment %s is damaged: %s", segment.path.name, "; ".join(content.damage))
+            self._parking.segment(segment, content.damage)
+            self._metrics.damaged_segments.inc()
+        plan = plan_segment(segment.number, content, self._horizon, spool_id=self._spool_id, expected=segment.spans)
+        self._ledger.plan(plan)
+        self._taken = None
+        for sender, keys in plan.keys.items():
+            self._horizon.add(sender, split_keys(keys), plan.received_ms)
+        self._horizon.forget(self._clocks.now_ms())
+        for sender, spans in plan.duplicates.items():
+            self._books.duplicate(sender, spans)
+        for sender, spans in plan.damaged.items():
+            self._books.parked(sender, spans)
+        self._works += [Work(OpenBatch(batch)) for batch in plan.batches]
+        self._aside_first = True
+        self._release_if_ended(segment.number)
+
+    def _settle(self, work: Work, step: Step, now: float) -> None:
+        match step:
+            case Again():
+                return
+            case Ended():
+                self._works.remove(work)
+                self._release_if_ended(work.open.batch.segment)
+            case Halved(children):
+                self._works.remove(work)
+                self._works += [Work(OpenBatch(child), aside=True) for child in reversed(children)]
+            case BatchWaits(reason):
+                work.tries += 1
+                work.aside = True
+                work.due = now + self._pause_s(work.tries)
+                log.warning("batch %s waits: %s", work.open.batch.batch_id, reason)
+            case StoreAway(reason):
+                self._leave(reason)
+                return
+        self._met()
+
+    def _met(self) -> None:
+        """The store answered."""
+        self._failures = 0
+        self._metrics.store_up.set(1)
+        self._metrics.set_aside.set(sum(work.aside for work in self._works))
+
+    def _leave(self, reason: str) -> float:
+        """Let the store be for a while; returns for how long."""
+        self._failures += 1
+        pause_s = self._pause_s(self._failures)
+        self._away_until = self._clocks.monotonic() + pause_s
+        self._metrics.store_up.set(0)
+        log.warning("the store is left alone for %.1f s: %s", pause_s, reason)
+        return pause_s
+
+    def _pause_s(self, tries: int) -> float:
+        return backoff_s(tries, longest_s=self._limits.retry_s_max, random=random.random())  # noqa: S311 - it spreads retries
+
+    def _read(self, number: int) -> SegmentContent:
+        """A held segment's content; the last one read is kept, for a segment's batches follow each other."""
+        if self._content[0] != number:
+            segment = self._held.get(number)
+            self._content = (number, read_segment(segment.path) if segment else SegmentContent())
+        return self._content[1]
+
+    def _release_if_ended(self, number: int) -> None:
+        if any(work.open.batch.segment == number for work in self._works) or number not in self._held:
+            return
+        self._content = (0, SegmentContent())
+        self._spool.release(self._held.pop(number), now_ms=self._clocks.now_ms())
+        horizon_ms = self._clocks.now_ms() - int(self._limits.horizon_s * 1000)
+        keep_since_ms = max(horizon_ms, self._horizon.oldest_ms or horizon_ms)
+        self._ledger.prune(keep_since_ms=keep_since_ms, on_disk=self._held.keys())

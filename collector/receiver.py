@@ -1,0 +1,81 @@
+"""One trace request, from inflated bytes to an acknowledgement; whatever protocol it came by.
+
+Returns only when the body, or the same body sent before, is safe on disk. Nothing here knows HTTP or the store.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from collector.commit import Committer
+from collector.otlp import KEY_BYTES, digest, span_keys
+from collector.recent import RecentBodies
+from collector.records import Kind, SpoolRecord
+from collector.refusals import Busy
+from collector.settings import Limits, Sender
+from collector.spool import Spool
+
+OFF_LOOP_BYTES = 256 * 1024
+"""Above this a body is taken apart in a thread, so that others are answered meanwhile."""
+
+
+class Receiver:
+    """Takes bodies for all protocols; belongs to one event loop."""
+
+    def __init__(
+        self, *, spool: Spool, committer: Committer, recent: RecentBodies, limits: Limits, now_ms: Callable[[], int]
+    ) -> None:
+        self._spool = spool
+        self._committer = committer
+        self._recent = recent
+        self._limits = limits
+        self._now_ms = now_ms
+
+    def check_room(self) -> None:
+        """Raises Busy while nothing is taken; cheap enough to ask before a body is read."""
+        why = self._spool.refusing
+        if why:
+            raise Busy(why, retry_after_s=self._limits.retry_after_s)
+
+    async def take_traces(self, sender: Sender, body: bytes) -> int:
+        """Keep an ExportTraceServiceRequest and return how many spans it has, once it is safe.
+
+        Raises BadRequest for what is not one, Busy when it cannot be kept now.
+        """
+        self.check_room()
+        received_ms = self._now_ms()
+        key = (sender.name, await _compute(digest, body))
+        known = await self._recent.begin(key)
+        if known is not None:
+            self._committer.note(_record(Kind.RESENT, sender, received_ms, key[1], known))
+            return known
+        kept: int | None = None
+        try:
+            keys = await _compute(span_keys, body)
+            spans = len(keys) // KEY_BYTES
+            if spans:
+                await self._committer.append(_record(Kind.BODY, sender, received_ms, key[1], spans, keys, body))
+                kept = spans
+            return spans
+        finally:
+            self._recent.settle(key, spans=kept, now_ms=received_ms)
+
+
+def _record(
+    kind: Kind, sender: Sender, received_ms: int, body_digest: bytes, spans: int, keys: bytes = b"", body: bytes = b""
+) -> SpoolRecord:
+    return SpoolRecord(
+        kind=kind,
+        sender=sender.name,
+        tenant=sender.tenant,
+        received_ms=received_ms,
+        digest=body_digest,
+        spans=spans,
+        keys=keys,
+        body=body,
+    )
+
+
+async def _compute(function: Callable[[bytes], bytes], body: bytes) -> bytes:
+    if len(body) > OFF_LOOP_BYTES:
+        return await asyncio.to_thread(function, body)
+    return function(body)

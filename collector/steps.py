@@ -1,0 +1,209 @@
+"""One open batch, one step further: insert it, count it, end it, or say who has to wait. Every step may be repeated.
+
+Does what verdicts.py says, and writes the ledger before anything that could not be undone. It never waits.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias, assert_never
+
+from collector.batches import Batch, PayloadLost, SegmentContent, halves, payload
+from collector.books import Books
+from collector.ledger import Ledger, OpenBatch
+from collector.metrics import LandingMetrics
+from collector.parking import Parking
+from collector.store import StoreDown
+from collector.verdicts import (
+    DataRefused,
+    Declined,
+    InsertAgain,
+    Inserted,
+    InsertOutcome,
+    Landed,
+    Mismatch,
+    NewToken,
+    Uncertain,
+    Wait,
+    read_back,
+)
+
+log = logging.getLogger("tollway.collector.lander")
+
+
+class Store(Protocol):
+    """What landing needs of the store."""
+
+    def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
+        """Insert a batch under its token; what the store does is an outcome, never an exception."""
+
+    def count(self, batch: OpenBatch) -> tuple[int, bool]:
+        """How many rows of the batch are there, and whether an insert of it runs still. Raises StoreDown."""
+
+    def span_keys(self, *, since_ms: int) -> list[bytes]:
+        """The keys of all spans received since then. Raises StoreDown."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+@dataclass(slots=True)
+class Work:
+    """An open batch and how it stands."""
+
+    open: OpenBatch
+    unsure: bool = False
+    """Whether it may be in the store already: then it is counted before it is inserted."""
+    certain: bool = False
+    """Whether the store said that it took it under this token."""
+    aside: bool = False
+    """Whether newer ones go first."""
+    due: float = 0.0
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Step again at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Landed or parked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """Its halves take its place."""
+
+    children: tuple[Batch, Batch]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWaits:
+    """This batch waits; others may go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAway:
+    """Everybody waits."""
+
+    reason: str
+
+
+Step: TypeAlias = Again | Ended | Halved | BatchWaits | StoreAway
+
+
+class Steps:
+    """Takes batches a step further; one thread's."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        parking: Parking,
+        books: Books,
+        metrics: LandingMetrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._parking = parking
+        self._books = books
+        self._metrics = metrics
+        self._now_ms = now_ms
+
+    def step(self, work: Work, content: Callable[[], SegmentContent]) -> Step:
+        """One step. `content` reads the batch's segment, where it is needed. Raises OSError from ledger or parking."""
+        if work.unsure:
+            return self._count(work, content)
+        batch = work.open.batch
+        try:
+            otlp = payload(batch, content())
+        except PayloadLost as lost:
+            return self._park(work, lost.rest, f"{lost}")
+        outcome = self._store.insert(work.open, otlp)
+        self._metrics.inserts.labels(type(outcome).__name__).inc()
+        match outcome:
+            case Inserted():
+                work.unsure = work.certain = True
+                return self._count(work, content)
+            case Uncertain(reason):
+                work.unsure = True
+                return StoreAway(reason)
+            case Declined(reason):
+                work.unsure = True
+                return BatchWaits(reason)
+            case DataRefused(reason) if batch.rows > 1:
+                return self._halve(batch, content(), reason)
+            case DataRefused(reason):
+                return self._park(work, otlp, reason)
+            case _:
+                assert_never(outcome)
+
+    def _count(self, work: Work, content: Callable[[], SegmentContent]) -> Step:
+        batch = work.open.batch
+        try:
+            found, running = self._store.count(work.open)
+        except StoreDown as down:
+            return StoreAway(str(down))
+        verdict = read_back(rows=batch.rows, found=found, running=running, certain=work.certain)
+        match verdict:
+            case Landed():
+                return self._landed(batch)
+            case Wait():
+                return BatchWaits("an insert of it runs still")
+            case InsertAgain():
+                work.unsure = False
+                return Again()
+            case NewToken():
+                return self._renew(work)
+            case Mismatch(found):
+                return self._mismatch(work, found, content)
+            case _:
+                assert_never(verdict)
+
+    def _landed(self, batch: Batch) -> Step:
+        self._ledger.end(batch.batch_id, stored=batch.rows, parked=0)
+        self._books.stored(batch.sender, batch.rows)
+        self._metrics.batches.labels("landed").inc()
+        self._metrics.landing_seconds.observe(max(0, self._now_ms() - batch.received_ms) / 1000)
+        return Ended()
+
+    def _renew(self, work: Work) -> Step:
+        batch_id, attempt = work.open.batch.batch_id, work.open.attempt + 1
+        log.warning("batch %s: the store took it and does not have it; a new token, attempt %d", batch_id, attempt)
+        self._ledger.attempt(batch_id, attempt)
+        self._metrics.tokens_renewed.inc()
+        work.open = replace(work.open, attempt=attempt)
+        work.unsure = work.certain = False
+        return Again()
+
+    def _halve(self, batch: Batch, content: SegmentContent, reason: str) -> Step:
+        log.error("batch %s of %d spans is refused and halved: %s", batch.batch_id, batch.rows, reason)
+        children = halves(batch, content)
+        self._ledger.split(batch.batch_id, children)
+        return Halved(children)
+
+    def _mismatch(self, work: Work, found: int, content: Callable[[], SegmentContent]) -> Step:
+        batch = work.open.batch
+        self._metrics.mismatches.inc()
+        try:
+            otlp = payload(batch, content())
+        except PayloadLost as lost:
+            otlp = lost.rest
+        return self._park(work, otlp, f"the store has {found} of its {batch.rows} spans", stored=min(found, batch.rows))
+
+    def _park(self, work: Work, otlp: bytes, reason: str, *, stored: int = 0) -> Step:
+        batch = work.open.batch
+        parked = batch.rows - stored
+        log.error("ALARM: batch %s: %d spans are parked: %s", batch.batch_id, parked, reason)
+        self._parking.batch(batch, otlp, reason)
+        self._ledger.end(batch.batch_id, stored=stored, parked=parked, reason=reason)
+        self._books.stored(batch.sender, stored)
+        self._books.parked(batch.sender, parked)
+        self._metrics.batches.labels("parked").inc()
+        return Ended()

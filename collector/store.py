@@ -1,0 +1,104 @@
+"""The store as the lander sees it. Foreign errors become outcomes, or StoreDown, here and only here.
+
+A connection is made when it is needed and thrown away when it fails; the password is asked for anew each time, so a
+store that is started later, or again, is found. Not thread-safe.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import polars as pl
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+import sql
+from collector.ledger import OpenBatch
+from collector.otlp import span_key
+from collector.verdicts import Inserted, InsertOutcome, Uncertain, insert_outcome
+from sql import clients, landing
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+FAILURES = (ClickHouseError, HTTPError, OSError)
+REASON_CHARACTERS = 500
+
+Answer = TypeVar("Answer")
+
+
+class StoreDown(Exception):
+    """The store did not answer a question; ask again later."""
+
+
+class ClickHouseStore:
+    """One connection to the store, made again whenever it breaks."""
+
+    def __init__(self, url: str, user: str, password: Callable[[], str]) -> None:
+        self._url = url
+        self._user = user
+        self._password = password
+        self._client: Client | None = None
+
+    def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
+        """Insert one batch under its token, and say what is known of it; never raises for what the store does."""
+        try:
+            landing.insert(
+                self._connected(),
+                otlp,
+                batch_id=batch.batch.batch_id,
+                sender=batch.batch.sender,
+                tenant=batch.batch.tenant or "",
+                received_at_ms=batch.batch.received_ms,
+                token=batch.token,
+                query_id=batch.token,
+            )
+        except FAILURES as error:
+            outcome = insert_outcome(getattr(error, "code", None), _reason(error))
+            if isinstance(outcome, Uncertain):
+                self.close()
+            return outcome
+        return Inserted()
+
+    def count(self, batch: OpenBatch) -> tuple[int, bool]:
+        """How many rows of the batch are there, and whether an insert of it runs still. Raises StoreDown.
+
+        Asked in this order: an insert that ends in between is seen running, or counted.
+        """
+        running = self._ask(lambda client: _one(sql.fetch(client, "collector_running_queries", query_id=batch.token)))
+        found = self._ask(
+            lambda client: _one(sql.fetch(client, "collector_count_batch", batch_id=batch.batch.batch_id))
+        )
+        return found, running > 0
+
+    def span_keys(self, *, since_ms: int) -> list[bytes]:
+        """The keys of all spans received since then, whoever sent them. Raises StoreDown."""
+        since = datetime.fromtimestamp(since_ms / 1000, UTC)
+        frame = self._ask(lambda client: sql.fetch(client, "collector_span_keys", since=since))
+        return [span_key(bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in frame.iter_rows()]
+
+    def close(self) -> None:
+        """Give the connection back."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> "Client":
+        if self._client is None:
+            self._client = clients.writer(self._url, self._password(), user=self._user)
+        return self._client
+
+    def _ask(self, question: "Callable[[Client], Answer]") -> Answer:
+        try:
+            return question(self._connected())
+        except FAILURES as error:
+            self.close()
+            raise StoreDown(_reason(error)) from None
+
+
+def _one(frame: pl.DataFrame) -> int:
+    return int(frame.item())
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:REASON_CHARACTERS]}"
