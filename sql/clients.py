@@ -4,6 +4,7 @@ Every option that matters is said here. No session is kept, so one client may se
 password goes in a header, never in the URL.
 """
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -32,10 +33,10 @@ async def async_reader(url: str, password: str, *, user: str = READER) -> AsyncC
     return await clickhouse_connect.get_async_client(**_options(url, user, password, READ_SECONDS))
 
 
-def _options(url: str, user: str, password: str, seconds: int) -> dict[str, object]:
+def _options(url: str, user: str, password: str, seconds: int) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"the store's URL is http://host:port or https://host:port, not {url.split('@')[-1]!r}")
+        raise ValueError(f"the store's URL is http://host:port or https://host:port, not {parts.hostname!r}")
     if parts.username or parts.password:
         raise ValueError("the store's URL carries a password: give it by file or environment instead")
     remote = parts.hostname not in ("127.0.0.1", "localhost", "::1")

@@ -4,6 +4,7 @@ A password is never logged, never in a URL, never on a command line. Where TOLLW
 that server's users apply and nothing here is used.
 """
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -44,9 +45,7 @@ def ensure(data_dir: Path) -> Credentials:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        return Credentials(
-            **{role: _ensure(folder / _FILES[user]) for role, user in (("writer", WRITER), ("reader", READER))}
-        )
+        return Credentials(writer=_ensure(folder / _FILES[WRITER]), reader=_ensure(folder / _FILES[READER]))
     except OSError as fault:
         raise CredentialsError(f"{fault.filename or folder}: {fault.strerror}") from fault
 
@@ -72,10 +71,8 @@ def _ensure(path: Path) -> str:
                 file.write(secrets.token_urlsafe(32) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
-            except FileExistsError:
-                pass
         finally:
             draft.unlink(missing_ok=True)
     path.chmod(0o600)

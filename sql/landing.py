@@ -1,8 +1,8 @@
 """Lands one sealed batch of spans: OTLP bytes in, rows in `tollway.spans`, decoded by ClickHouse itself.
 
 One call is one insert of one block into one partition, so the batch is stored whole or not at all. An error after the
-bytes were sent leaves the outcome unknown: repeat with the same token until a definite answer, and read back by batch id
-(collector_count_batch.sql) before a new token is spent. Nothing here retries, and nothing walks the spans.
+bytes were sent leaves the outcome unknown: repeat with the same token until a definite answer, and read back by batch
+id (collector_count_batch.sql) before a new token is spent. Nothing here retries, and nothing walks the spans.
 """
 
 from functools import cache
@@ -77,15 +77,12 @@ def insert(
 
 
 def stamp(*, batch_id: str, sender: str, tenant: str, received_at_ms: int) -> bytes:
-    """The four fields behind the spans. Protobuf keeps the last of a scalar, so a sender cannot forge them from within."""
+    """The four fields behind the spans. Protobuf keeps a scalar's last value: no sender forges them from within."""
     if received_at_ms < 0:
         raise ValueError(f"received_at_ms is {received_at_ms}, before 1970")
     texts = ((50001, batch_id), (50002, sender), (50003, tenant))
-    return (
-        b"".join(_text(number, value.encode()) for number, value in texts)
-        + _varint(50004 << 3)
-        + _varint(received_at_ms)
-    )
+    stamped = b"".join(_text(number, value.encode()) for number, value in texts)
+    return stamped + _varint(50004 << 3) + _varint(received_at_ms)
 
 
 def _text(number: int, value: bytes) -> bytes:

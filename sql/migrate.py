@@ -1,13 +1,14 @@
 """Brings the store's schema up to date: numbered files, forward only, each applied once and never changed again.
 
-Each statement of a file runs alone and is written so that running it again does no harm; the file counts as applied when
-its row is in `tollway.schema_migrations`. So a run killed half way is finished by the next one.
+Each statement of a file runs alone and is written so that running it again does no harm; the file counts as applied
+when its row is in `tollway.schema_migrations`. So a run killed half way is finished by the next one.
 """
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -17,6 +18,8 @@ from sql.tokens import statements
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+_IS_THERE = "SELECT 1 FROM system.tables WHERE database = 'tollway' AND name = 'schema_migrations'"
+_APPLIED = "SELECT version, any(name), any(checksum) FROM tollway.schema_migrations GROUP BY version"
 SETTINGS = {"max_execution_time": 0, "wait_end_of_query": 1}
 
 
@@ -52,12 +55,11 @@ class Placement:
 
 def available() -> list[Migration]:
     """The files of sql/schema in their order. Raises MigrationError for two of one number."""
-    found = sorted(p.name for p in files("sql").joinpath("schema").iterdir() if p.name.endswith(".sql"))
-    migrations = [
-        Migration(int(name.partition("_")[0]), name, files("sql").joinpath("schema", name).read_text("utf-8"))
-        for name in found
-    ]
-    for one, other in zip(migrations, migrations[1:], strict=False):
+    found = sorted(
+        (p for p in files("sql").joinpath("schema").iterdir() if p.name.endswith(".sql")), key=lambda p: p.name
+    )
+    migrations = [Migration(int(p.name.partition("_")[0]), p.name, p.read_text("utf-8")) for p in found]
+    for one, other in pairwise(migrations):
         if one.version == other.version:
             raise MigrationError(f"{one.name} and {other.name} have the same number: renumber the newer one")
     return migrations
@@ -72,8 +74,8 @@ def migrate(
 ) -> list[str]:
     """Apply what is missing and return the names applied, in order; [] when the schema is up to date.
 
-    Raises MigrationError when an applied file has changed, is missing here, or a new one has a number below it, and when
-    the server refuses a statement.
+    Raises MigrationError when an applied file has changed, is missing here, or a new one has a number below it, and
+    when the server refuses a statement.
     """
     wanted = available() if migrations is None else migrations
     place = placement or Placement()
@@ -106,14 +108,9 @@ def pending(client: "Client") -> list[str]:
 
 
 def _applied(client: "Client") -> dict[int, tuple[str, str]]:
-    if not client.query(
-        "SELECT 1 FROM system.tables WHERE database = 'tollway' AND name = 'schema_migrations'"
-    ).result_rows:
+    if not client.query(_IS_THERE).result_rows:
         return {}
-    rows = client.query(
-        "SELECT version, any(name), any(checksum) FROM tollway.schema_migrations GROUP BY version"
-    ).result_rows
-    return {int(version): (name, checksum) for version, name, checksum in rows}
+    return {int(version): (name, checksum) for version, name, checksum in client.query(_APPLIED).result_rows}
 
 
 def _agree(wanted: list[Migration], done: dict[int, tuple[str, str]]) -> None:
@@ -121,9 +118,7 @@ def _agree(wanted: list[Migration], done: dict[int, tuple[str, str]]) -> None:
     for version, (name, checksum) in sorted(done.items()):
         here = by_version.get(version)
         if here is None:
-            raise MigrationError(
-                f"{name} was applied to this store and is not in this version of Tollway: use a newer one"
-            )
+            raise MigrationError(f"{name} was applied to this store and is not in this Tollway: use a newer version")
         if here.checksum != checksum:
             raise MigrationError(
                 f"{here.name} has changed since it was applied (applied {checksum}, now {here.checksum}): "

@@ -1,8 +1,9 @@
 """Named SQL: one file, one statement, one function to run it.
 
-`load` reads `sql/queries/NAME.sql`; its parameters are ClickHouse's own `{name:Type}` placeholders, bound by the server,
-so a value is never text of the statement. `fetch` and `afetch` give a polars frame in which Decimal stays Decimal,
-DateTime64 is UTC, and low-cardinality text is plain String. Nothing here builds SQL from values, retries, or caches rows.
+`load` reads `sql/queries/NAME.sql`; its parameters are ClickHouse's own `{name:Type}` placeholders, bound by the
+server, so a value is never text of the statement. `fetch` and `afetch` give a polars frame in which Decimal stays
+Decimal, DateTime64 is UTC, and low-cardinality text is plain String. Nothing here builds SQL from values, retries, or
+caches rows.
 """
 
 import re
@@ -116,9 +117,7 @@ def _literal(place: str, declared: str, value: object) -> object:
         case float() if "Float" in declared:
             return repr(value)
         case float():
-            raise TypeError(
-                f"{place}: {value!r} is a float and the placeholder is {declared}; give a Decimal or an int"
-            )
+            raise TypeError(f"{place}: {value!r} is a float and the placeholder {declared}; give a Decimal or an int")
         case date():
             return value.isoformat()
         case str() | int() | None:
@@ -136,8 +135,8 @@ def _frame(table: pa.Table) -> pl.DataFrame:
         pl.col(pl.Categorical).cast(pl.String),
         # The client drops UTC from timestamps (its tz_mode is naive_utc); every instant here is UTC.
         *(
-            pl.col(c).dt.replace_time_zone("UTC")
-            for c, t in frame.schema.items()
-            if isinstance(t, pl.Datetime) and not t.time_zone
+            pl.col(column).dt.replace_time_zone("UTC")
+            for column, kind in frame.schema.items()
+            if isinstance(kind, pl.Datetime) and kind.time_zone is None
         ),
     )

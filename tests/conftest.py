@@ -62,7 +62,8 @@ class RunningStore:
     def empty(self) -> None:
         """Delete all rows of all tables, but for the record of migrations."""
         tables = self.writer.query(
-            "SELECT name FROM system.tables WHERE database = 'tollway' AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
+            "SELECT name FROM system.tables "
+            "WHERE database = 'tollway' AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
         )
         for (name,) in tables.result_rows:
             self.writer.command(f"TRUNCATE TABLE tollway.`{name}`")

@@ -1,8 +1,8 @@
 """The embedded ClickHouse: one process that owns a chDB engine and speaks the ClickHouse HTTP protocol on loopback.
 
 `serve` blocks until SIGTERM or SIGINT. Whoever reaches the store does so over HTTP, as to any ClickHouse, so going to a
-server or a cluster changes one address. The process never forks after the engine is open, keeps no sessions, and refuses
-statements that reach beyond the store (see guard.py).
+server or a cluster changes one address. The process never forks after the engine is open, keeps no sessions, and
+refuses statements that reach beyond the store (see guard.py).
 """
 
 from pathlib import Path

@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl
 
 from gateway.domain import clock
 from sql.credentials import Credentials
-from sql.embedded import wire
+from sql.embedded import bodies, wire
 from sql.embedded.engine import Engine
+from sql.embedded.errors import StoreError, too_large
 from sql.embedded.gate import Gate
 from sql.embedded.metrics import Metrics
-from sql.embedded.wire import StoreError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -97,7 +97,7 @@ class App:
             body = await _body(receive, headers)
             content_type = headers.get("content-type", "")
             if content_type.startswith("multipart/form-data"):
-                url, body = [*url, *wire.form(content_type, body).items()], b""
+                url, body = [*url, *bodies.form(content_type, body).items()], b""
             asked = wire.request(url, body, query_id=query_id, read_only=scope["method"] != "POST")
             kind, reply = await self._run(user, asked, receive)
             head = reply.headers | {"x-clickhouse-query-id": query_id, "x-clickhouse-timezone": "UTC"}
@@ -156,7 +156,7 @@ class App:
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._pool, self.gate.run, user, asked)
         work.add_done_callback(self._ended)
-        gone = loop.create_task(_disconnected(receive))
+        gone: asyncio.Future[Any] = loop.create_task(_disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -189,7 +189,7 @@ async def _disconnected(receive: Receive) -> None:
 async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > BODY_MAX:
-        raise wire.too_large(BODY_MAX)
+        raise too_large(BODY_MAX)
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -198,10 +198,10 @@ async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > BODY_MAX:
-            raise wire.too_large(BODY_MAX)
+            raise too_large(BODY_MAX)
         parts.append(part)
         more = message.get("more_body", False)
-    return await asyncio.to_thread(wire.inflate, b"".join(parts), headers.get("content-encoding", ""), BODY_MAX)
+    return await asyncio.to_thread(bodies.inflate, b"".join(parts), headers.get("content-encoding", ""), BODY_MAX)
 
 
 async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:

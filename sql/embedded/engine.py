@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from sql.embedded.wire import Answer, engine_error
+from sql.embedded.errors import engine_error
+from sql.embedded.wire import Answer
 
 DATABASE = "tollway"
 
 SESSION = {
     "implicit_select": "0",
     "allow_introspection_functions": "0",
+    "dialect": "clickhouse",
+    "input_format_values_interpret_expressions": "0",
     "session_timezone": "UTC",
     "date_time_input_format": "best_effort",
     "async_insert": "0",
@@ -64,7 +67,7 @@ class Engine:
         self,
         text: str,
         *,
-        format: str = "TabSeparated",
+        output: str = "TabSeparated",
         params: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
         database: str = DATABASE,
@@ -72,7 +75,7 @@ class Engine:
         """Run one statement and wait for its whole answer. Raises StoreError as the engine worded it."""
         connection = self._session(settings or {}, database)
         try:
-            result: _Result = connection._conn.query(text, format, params=dict(params or {}))
+            result: _Result = _handle(connection).query(text, output, params=dict(params or {}))
             return Answer(
                 data=result.bytes(),
                 read_rows=result.storage_rows_read(),
@@ -87,7 +90,7 @@ class Engine:
     def insert(
         self,
         head: str,
-        format: str,
+        form: str,
         data: bytes,
         *,
         params: Mapping[str, str] | None = None,
@@ -98,7 +101,7 @@ class Engine:
         named = {f"param_{name}": value for name, value in (params or {}).items()}
         connection = self._session({**(settings or {}), **named}, database)
         try:
-            inserter = connection.send_insert(head, format)
+            inserter = connection.send_insert(head, form)
             try:
                 inserter.append(data)
                 done = inserter.finish()
@@ -119,7 +122,7 @@ class Engine:
         """Pay for the first insert and the first sort before anybody waits for them. Leaves nothing behind."""
         self.query("CREATE TABLE IF NOT EXISTS warm_up (x UInt64, s String) ENGINE = MergeTree ORDER BY x")
         self.insert("INSERT INTO warm_up", "JSONEachRow", b'{"x": 1, "s": "a"}')
-        self.query("SELECT s, sum(x) FROM warm_up GROUP BY s ORDER BY s", format="Arrow")
+        self.query("SELECT s, sum(x) FROM warm_up GROUP BY s ORDER BY s", output="Arrow")
         self.query("DROP TABLE warm_up SYNC")
 
     def close(self) -> None:
@@ -129,9 +132,9 @@ class Engine:
     def _session(self, settings: Mapping[str, str], database: str) -> Any:
         connection = self._connect(self._path)
         try:
-            connection._conn.query(f"USE `{_escaped(database, '`')}`", "TSV")
+            _handle(connection).query(f"USE `{_escaped(database, '`')}`", "TSV")
             wanted = {**SESSION, **settings}
-            connection._conn.query("SET " + ", ".join(f"{k} = '{_escaped(v)}'" for k, v in wanted.items()), "TSV")
+            _handle(connection).query("SET " + ", ".join(f"{k} = '{_escaped(v)}'" for k, v in wanted.items()), "TSV")
         except RuntimeError as fault:
             connection.close()
             raise engine_error(str(fault)) from None
@@ -146,3 +149,8 @@ def _why(path: Path, fault: str) -> str:
     if "Cannot lock" in fault or "Error initializing EmbeddedServer" in fault:
         return f"{path} is in use by another store process, or is not a store this version can open: {fault.strip()}"
     return f"{path} cannot be opened: {fault.strip()}"
+
+
+def _handle(connection: Any) -> Any:
+    """chDB's own handle: its `query` gives the bytes of any format; the wrapper's turns some into Python objects."""
+    return connection._conn  # noqa: SLF001

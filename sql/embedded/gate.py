@@ -1,7 +1,7 @@
 """From a request and a user to an answer: what kind of statement it is, whether that user may run it, and running it.
 
-Blocking; called from the pool's threads. The query id rides in the statement's `log_comment` setting, because the engine
-names its queries itself: `system.processes` shows it in Settings['log_comment'].
+Blocking; called from the pool's threads. The query id rides in the statement's `log_comment` setting, because the
+engine names its queries itself: `system.processes` shows it in Settings['log_comment'].
 """
 
 import logging
@@ -10,8 +10,9 @@ import threading
 from sql.credentials import READER
 from sql.embedded import text, wire
 from sql.embedded.engine import DATABASE, Engine
+from sql.embedded.errors import StoreError
 from sql.embedded.guard import Guard
-from sql.embedded.wire import Reply, Request, StoreError
+from sql.embedded.wire import Reply, Request
 
 log = logging.getLogger("tollway.store")
 
@@ -78,16 +79,16 @@ class Gate:
         database = DATABASE if asked.database in ("", "default") else asked.database
         loaded = text.insert(asked.text) if kind == "insert" else None
         if loaded is not None:
-            self._guard.check_insert(user, loaded, asked)
+            head = self._guard.check_insert(user, loaded, asked)
             done = self._engine.insert(
-                loaded.head, loaded.format, loaded.data, params=asked.params, settings=settings, database=database
+                head, loaded.format, loaded.data, params=asked.params, settings=settings, database=database
             )
             return wire.reply(done, "")
         statement = self._guard.check(user, kind, asked)
         if user == READER:
-            settings |= {"max_execution_time": READER_SECONDS, "readonly": "1"}
+            settings |= {"max_execution_time": READER_SECONDS, "readonly": "2"}
         done = self._engine.query(
-            statement, format=asked.default_format, params=asked.params, settings=settings, database=database
+            statement, output=asked.default_format, params=asked.params, settings=settings, database=database
         )
         return wire.reply(done, text.output_format(statement, asked.default_format) if kind == "read" else "")
 

@@ -19,7 +19,7 @@ import uvicorn
 from sql import credentials
 from sql.embedded.app import App
 from sql.embedded.engine import Engine, EngineError
-from sql.embedded.wire import StoreError
+from sql.embedded.errors import StoreError
 
 log = logging.getLogger("tollway.store")
 
@@ -69,7 +69,11 @@ async def _serve(app: App, folder: Path, listening: socket.socket) -> None:
 
 
 def _open(folder: Path) -> Engine:
-    engine = Engine(folder)
+    """The engine keeps the schemas of inserts in `__cache__` under the working directory: it gets one of its own."""
+    work = folder.resolve() / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    os.chdir(work)
+    engine = Engine(work.parent)
     engine.warm_up()
     return engine
 

@@ -1,4 +1,4 @@
-"""Reads just enough of a statement's text: its first keyword, the format it asks for, and where an INSERT's data begins.
+"""Just enough of a statement's text: its first keyword, the format it asks for, and where an INSERT's data begins.
 
 The tokens are ClickHouse's (strings with backslashes and doubled quotes, quoted identifiers, three kinds of comment,
 heredocs). It decides nothing about safety: guard.py works from the engine's own parse.
@@ -7,7 +7,7 @@ heredocs). It decides nothing about safety: guard.py works from the engine's own
 import re
 from dataclasses import dataclass
 
-from sql.embedded.wire import StoreError
+from sql.embedded.errors import StoreError
 from sql.tokens import tokens
 
 HEAD_MAX = 256 * 1024
@@ -51,7 +51,7 @@ def insert(text: bytes) -> Insert | None:
         elif word == b"INFILE":
             raise StoreError(497, "ACCESS_DENIED", "INSERT FROM INFILE is refused: send the rows in the request")
         elif word == b"VALUES":
-            return Insert(text[: end - len(token)].decode(), "Values", text[end:])
+            return Insert(_head(text[: end - len(token)]), "Values", text[end:])
         elif word == b"FORMAT":
             return _formatted(text, end)
     return None
@@ -69,12 +69,19 @@ def output_format(statement: str, default: str) -> str:
 
 
 def _formatted(text: bytes, end: int) -> Insert:
-    head = text[: end - len(b"FORMAT")].decode()
+    head = _head(text[: end - len(b"FORMAT")])
     for kind, token, stop in tokens(text[end : end + HEAD_MAX]):
         if kind != "word":
             break
         return Insert(head, token.decode(), _behind(text, end + stop))
     raise StoreError(62, "SYNTAX_ERROR", "Syntax error: FORMAT is not followed by a format's name")
+
+
+def _head(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise StoreError(62, "SYNTAX_ERROR", "the statement is not UTF-8") from None
 
 
 def _behind(text: bytes, at: int) -> bytes:
