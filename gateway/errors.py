@@ -1,0 +1,167 @@
+"""Every error the gateway answers by itself, each with its HTTP status, its stable code and the OpenAI envelope.
+
+    GatewayError
+    |-- the caller's fault
+    |     InvalidRequest 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404   UnknownRoute 404
+    |     MethodNotAllowed 405   RequestTimeout 408   BodyTooLarge 413   HeadersTooLarge 431
+    |-- the tier has no room
+    |     QueueFull 429   QueueTimeout 503
+    |-- the upstreams failed
+    |     LadderExhausted 502   BreakerOpen 503   AnswerTimeout 504   StreamBroken (in band)
+    `-- we cannot serve
+          Internal 500   JournalUnavailable 503   ShuttingDown 503
+
+A message names what the caller can change, never a ladder, a key, an upstream or another tenant. A vendor's own error
+is not in this tree: it is relayed as it came.
+"""
+
+import orjson
+
+
+class GatewayError(Exception):
+    """An answer of our own: `status` for HTTP, and an envelope of message, type, param and code."""
+
+    status = 500
+    code = "internal_error"
+    type = "server_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def envelope(self) -> bytes:
+        """`{"error": {"message", "type", "param", "code"}}` as JSON."""
+        body = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return orjson.dumps({"error": body})
+
+
+class CallerError(GatewayError):
+    """The request cannot be served as it stands."""
+
+    status = 400
+    code = "invalid_request"
+    type = "invalid_request_error"
+
+
+class InvalidRequest(CallerError):
+    """The body is not a chat request; `param` names the field."""
+
+
+class Unauthenticated(CallerError):
+    """No key, or one that nobody has."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class NotAllowed(CallerError):
+    """The key is good, but not for this tier."""
+
+    status = 403
+    code = "tier_not_allowed"
+    type = "permission_error"
+
+
+class UnknownModel(CallerError):
+    """No alias of that name among the tenant's own."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class UnknownRoute(CallerError):
+    """No such path."""
+
+    status = 404
+    code = "unknown_route"
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class RequestTimeout(CallerError):
+    """The request did not arrive whole in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class BodyTooLarge(CallerError):
+    """The body exceeds what the operator allows."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class HeadersTooLarge(CallerError):
+    """The head of the request exceeds what a head may be."""
+
+    status = 431
+    code = "headers_too_large"
+
+
+class QueueFull(GatewayError):
+    """The tier's queue has no place left."""
+
+    status = 429
+    code = "tier_queue_full"
+    type = "rate_limit_error"
+
+
+class QueueTimeout(GatewayError):
+    """The request waited as long as the tier allows and found no slot."""
+
+    status = 503
+    code = "tier_queue_timeout"
+
+
+class LadderExhausted(GatewayError):
+    """No upstream gave an answer."""
+
+    status = 502
+    code = "ladder_exhausted"
+
+
+class BreakerOpen(GatewayError):
+    """Every upstream of the alias is having a rest, so none was called."""
+
+    status = 503
+    code = "breaker_open"
+
+
+class AnswerTimeout(GatewayError):
+    """The whole answer took longer than the tier allows."""
+
+    status = 504
+    code = "timeout"
+
+
+class StreamBroken(GatewayError):
+    """The stream ended early after a token had reached the client; sent in band."""
+
+    status = 502
+    code = "stream_broken"
+
+
+class Internal(GatewayError):
+    """A fault of ours."""
+
+
+class JournalUnavailable(GatewayError):
+    """The journal cannot take an intent, so nothing may be sent that could not be billed for."""
+
+    status = 503
+    code = "journal_unavailable"
+
+
+class ShuttingDown(GatewayError):
+    """The gateway was told to stop."""
+
+    status = 503
+    code = "shutting_down"
