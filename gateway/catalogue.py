@@ -1,0 +1,95 @@
+"""Which models a tenant may call, and the ladder behind each: all that a request's alias and tier decide, worked out
+once at the start. Nothing here looks at load, health or money.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.config import AliasConfig, AliasRung, RoutingConfig, Target, Tenant, Tier
+from gateway.domain.ids import Alias, TenantId, TierName
+from gateway.errors import NotAllowed, UnknownModel
+from gateway.ladder import Rung
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One alias in one tier: its rungs, and what never changes in the answer's head."""
+
+    alias: AliasConfig
+    tier: Tier
+    rungs: tuple[Rung, ...]
+    answer_head: bytes
+    """The x-tollway-alias, -tier and -cache header lines."""
+
+
+class Catalogue:
+    """Every route that a tenant of the configuration may take."""
+
+    def __init__(self, config: RoutingConfig) -> None:
+        self._config = config
+        self._tiers_of: dict[TenantId, frozenset[TierName]] = {
+            name: frozenset(TierName(tier) for tier in tenant.tiers) or frozenset(config.tiers)
+            for name, tenant in config.tenants.items()
+        }
+        self._routes: dict[tuple[str, str], Route] = {
+            (alias.name, tier.name): Route(alias, tier, rungs_of(alias, config), _answer_head(alias, tier))
+            for alias in config.aliases.values()
+            for tier in config.tiers.values()
+        }
+
+    def tiers_of(self, tenant: Tenant) -> frozenset[TierName]:
+        """The tiers the tenant may ask for."""
+        return self._tiers_of[TenantId(tenant.name)]
+
+    def aliases_of(self, tenant: Tenant) -> list[AliasConfig]:
+        """The tenant's own aliases: those whose tier it may ask for, by name."""
+        allowed = self.tiers_of(tenant)
+        return sorted((a for a in self._config.aliases.values() if a.tier in allowed), key=lambda alias: alias.name)
+
+    def find(self, tenant: Tenant, name: str, tier: str | None) -> Route:
+        """The route for that alias, in its own tier or in the one asked for.
+
+        Raises UnknownModel, with the nearest of the tenant's own aliases, and NotAllowed for a tier that is not the
+        tenant's.
+        """
+        alias = self._config.aliases.get(Alias(name))
+        if alias is None:
+            raise UnknownModel(f"The model {name[:64]!r} does not exist.{self._hint(tenant, name)}", param="model")
+        allowed = self.tiers_of(tenant)
+        if alias.tier not in allowed:
+            raise NotAllowed(f"Your key may not use the tier of the model {name!r}.", param="model")
+        route = self._routes.get((name, tier or alias.tier))
+        if route is None or route.tier.name not in allowed:
+            raise NotAllowed(f"Your key may not use the tier {(tier or '')[:64]!r}.", param="x-tollway-tier")
+        return route
+
+    def _hint(self, tenant: Tenant, name: str) -> str:
+        near = difflib.get_close_matches(name[:64], [alias.name for alias in self.aliases_of(tenant)], n=1)
+        return f" Did you mean {near[0]!r}?" if near else " GET /v1/models lists yours."
+
+
+def rungs_of(alias: AliasConfig, config: RoutingConfig) -> tuple[Rung, ...]:
+    """The alias's targets, then its fallback rungs; an alias that names none takes the default chain.
+
+    A rung that is another alias stands for that alias's targets, never for its ladder, so no cycle can arise.
+    """
+    chain: Iterable[Target | AliasRung] = alias.fallback or (
+        AliasRung(alias=name) for name in config.fallback.chain if name != alias.name
+    )
+    steps: list[tuple[Target, AliasConfig]] = [(target, alias) for target in alias.targets]
+    for rung in chain:
+        if isinstance(rung, AliasRung):
+            other = config.aliases[Alias(rung.alias)]
+            steps += [(target, other) for target in other.targets]
+        else:
+            steps.append((rung, alias))
+    return tuple(
+        Rung(depth=depth, upstream=target.upstream, model=target.model, tier=TierName(via.tier), own=via is alias)
+        for depth, (target, via) in enumerate(steps)
+    )
+
+
+def _answer_head(alias: AliasConfig, tier: Tier) -> bytes:
+    text = f"x-tollway-alias: {alias.name}\r\nx-tollway-tier: {tier.name}\r\nx-tollway-cache: off\r\n"
+    return text.encode("ascii")
