@@ -1,0 +1,106 @@
+"""What an upstream's whole answer means: an answer to relay, or a failure and whose it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.domain.reasons import Reason
+from gateway.upstream.sink import Headers
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+"""A whole answer longer than this is taken for an upstream gone wrong."""
+
+FORWARDED = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
+FORWARDED_PREFIX = b"x-ratelimit-"
+
+CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "context_too_long"})
+FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
+CONTEXT_WORDS = ("maximum context length", "context window", "prompt is too long")
+
+
+@dataclass(frozen=True, slots=True)
+class VendorAnswer:
+    """An upstream's answer as a client may see it."""
+
+    status: int
+    head: bytes
+    """The header lines that are forwarded."""
+    body: bytes
+
+
+def forwarded(headers: Headers) -> bytes:
+    """The header lines that go on to the client: the content's type and what tells it when to come back."""
+    lines: list[bytes] = []
+    for name, value in headers:
+        if name in FORWARDED or name.startswith(FORWARDED_PREFIX):
+            lines += (name, b": ", value, b"\r\n")
+    return b"".join(lines)
+
+
+def header(headers: Headers, wanted: bytes) -> bytes:
+    """The value of one header; b"" if it did not come."""
+    for name, value in headers:
+        if name == wanted:
+            return value
+    return b""
+
+
+def parsed(body: bytes) -> Mapping[str, object] | None:
+    """The JSON object in `body`, or None if that is not what it holds."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_error(fields: Mapping[str, object]) -> bool:
+    """Whether a body that came under status 200 is an error all the same."""
+    return bool(fields.get("error")) and not fields.get("choices")
+
+
+def status_of(fields: Mapping[str, object] | None) -> int:
+    """The HTTP status that an error under status 200 should have had: the number it names, or 502."""
+    error = fields.get("error") if fields else None
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    number = int(code) if isinstance(code, str) and code.isdecimal() else code
+    return number if isinstance(number, int) and 400 <= number <= 599 else 502
+
+
+def blame(status: int, fields: Mapping[str, object] | None) -> Reason:
+    """Why a status of 300 or more is no answer."""
+    if status == 429:
+        return Reason.RATE_LIMITED
+    if status >= 500 or status in (408, 425):
+        return Reason.SERVER_ERROR
+    if status in (401, 403) and not _names(fields, FILTER_CODES):
+        return Reason.UPSTREAM_AUTH
+    if status < 400:
+        return Reason.BAD_RESPONSE
+    if _names(fields, CONTEXT_CODES) or any(words in _message(fields) for words in CONTEXT_WORDS):
+        return Reason.CONTEXT_TOO_LONG
+    return Reason.CONTENT_FILTER if _names(fields, FILTER_CODES) else Reason.CALLER_ERROR
+
+
+def _names(fields: Mapping[str, object] | None, codes: frozenset[str]) -> bool:
+    error = fields.get("error") if fields else None
+    return isinstance(error, dict) and (error.get("code") in codes or error.get("type") in codes)
+
+
+def _message(fields: Mapping[str, object] | None) -> str:
+    error = fields.get("error") if fields else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message.lower() if isinstance(message, str) else ""
+
+
+def identity(fields: Mapping[str, object]) -> tuple[str, str, str]:
+    """The id, the model and the first choice's finish reason of a whole answer; "" where there is none."""
+    choices = fields.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    finish = first.get("finish_reason") if isinstance(first, dict) else None
+    return _text(fields.get("id")), _text(fields.get("model")), _text(finish)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,296 @@
+"""One client request from its arrival to its one operation record.
+
+The loop is `_advance`: ask the pure ladder for the next move, act on it, and wait for what comes of it. All else here
+is what may come: a slot, an answer, a failure, the client's hanging up, a deadline, the server's end. Whatever comes
+first ends the request in `_finish`, once, and gives its slot back.
+"""
+
+from decimal import Decimal
+
+from gateway.breaker import Ticket
+from gateway.breakers import Key
+from gateway.domain import clock
+from gateway.domain.attempt import Attempt, Outcome
+from gateway.domain.ids import UpstreamId
+from gateway.domain.reasons import Reason
+from gateway.errors import (
+    AnswerTimeout,
+    BreakerOpen,
+    GatewayError,
+    JournalUnavailable,
+    LadderExhausted,
+    QueueFull,
+    QueueTimeout,
+    ShuttingDown,
+    StreamBroken,
+)
+from gateway.flow import heads
+from gateway.flow.answer import VendorAnswer, forwarded
+from gateway.flow.booking import book_attempt, book_operation
+from gateway.flow.plane import Plane
+from gateway.flow.record import RequestRecord
+from gateway.flow.trial import Trial
+from gateway.ladder import NO_QUOTE, GiveUp, Quote, Rung, Send, Skip, Tried, next_move
+from gateway.relay.coalesce import Coalescer
+from gateway.upstream.endpoint import pass_on
+from gateway.wire.arrival import Arrival, Client
+from gateway.wire.body import read
+
+
+class Exchange:
+    """Made for each request; it is the pool's applicant, the trials' owner and what the client's side talks to."""
+
+    def __init__(self, plane: Plane, client: Client, arrival: Arrival) -> None:
+        self._plane = plane
+        self._client = client
+        self._arrival = arrival
+        self._record = RequestRecord(plane, arrival)
+        self._granted_at: float | None = None
+        self._tried: list[Tried] = []
+        self._trial: Trial | None = None
+        self._body = b""
+        self._vendor: tuple[Trial, VendorAnswer] | None = None
+        self._extra_left_usd = plane.config.fallback.max_extra_spend_usd
+        self._reserved_usd = Decimal(0)
+        self._status = 0
+        self._finished = False
+        self._stream: Coalescer | None = None
+        """Set from a stream's first byte to the client on."""
+
+    def start(self) -> None:
+        """Read the request, find its route, and ask for a slot."""
+        arrival, plane, record = self._arrival, self._plane, self._record
+        try:
+            record.request = read(arrival.body)
+            self._route = record.route = plane.catalogue.find(arrival.tenant, record.request.alias, arrival.tier())
+        except GatewayError as error:
+            self._finished = True
+            plane.metrics.errors.add(error.code)
+            self._client.answer(error.status, heads.refusal(record.request_id, error), error.envelope())
+            return
+        plane.exchanges.add(self)
+        self._total_lane = plane.lanes.of(self._route.tier.total_timeout_s)
+        self._total_lane.join(self._out_of_time, record.began)
+        self._pool = plane.pools[self._route.tier.name]
+        self._pool.arrive(self, tenant=record.tenant, weight=arrival.tenant.weight, now=record.began)
+
+    # The client's side
+
+    def client_gone(self) -> None:
+        """The client hung up."""
+        if self._finished:
+            return
+        if self._pool.withdraw(self, tenant=self._record.tenant):
+            self._record.queue_s = clock.monotonic() - self._record.began
+            self._book_refused(self._route.rungs[0], Reason.CLIENT_CANCELLED, None, NO_QUOTE)
+        self._stop(Outcome.CANCELLED, Reason.CLIENT_CANCELLED)
+
+    def pause(self) -> None:
+        """The client's buffer is full."""
+        if self._trial is not None:
+            self._trial.pause()
+
+    def resume(self) -> None:
+        """The client's buffer has room again."""
+        if self._trial is not None:
+            self._trial.resume()
+
+    def stop(self) -> None:
+        """The gateway stops now."""
+        if not self._finished:
+            self._pool.withdraw(self, tenant=self._record.tenant)
+            self._stop(Outcome.CANCELLED, Reason.GATEWAY_SHUTDOWN, ShuttingDown("The gateway is stopping."))
+
+    def _out_of_time(self) -> None:
+        if not self._finished:
+            self._pool.withdraw(self, tenant=self._record.tenant)
+            error = AnswerTimeout(f"No whole answer within {self._route.tier.total_timeout_s:g} s.")
+            self._stop(Outcome.TIMEOUT, Reason.TIMEOUT, error)
+
+    def _stop(self, outcome: Outcome, reason: Reason, error: GatewayError | None = None) -> None:
+        if self._trial is not None and self._trial.stop(outcome, reason):
+            self._finish(Outcome.OK, None)
+        else:
+            self._end(outcome, reason, error)
+
+    # The pool's applicant
+
+    def slot_granted(self, waited_s: float) -> None:
+        """Go."""
+        self._granted_at = clock.monotonic()
+        self._record.queue_s = waited_s
+        self._plane.metrics.queue.observe((self._route.tier.name,), waited_s)
+        self._advance()
+
+    def slot_denied(self, error: QueueFull | QueueTimeout, waited_s: float) -> None:
+        """There is no slot."""
+        self._record.queue_s = waited_s
+        reason = Reason.QUEUE_OVERFLOW if isinstance(error, QueueFull) else Reason.QUEUE_TIMEOUT
+        self._end(Outcome.REFUSED, reason, error)
+
+    # The loop
+
+    def _advance(self) -> None:
+        plane = self._plane
+        allowed = plane.catalogue.tiers_of(self._arrival.tenant)
+        while True:
+            move = next_move(
+                self._route.rungs,
+                tuple(self._tried),
+                allowed=allowed,
+                quote=self._record.quote,
+                extra_left_usd=self._extra_left_usd,
+            )
+            if isinstance(move, GiveUp):
+                self._give_up()
+                return
+            if isinstance(move, Skip):
+                self._book_refused(move.rung, move.reason, move.because, move.quote)
+                self._tried.append(Tried(move.rung.depth, move.reason))
+                continue
+            key = Key(self._route.alias.name, self._record.tenant, move.rung.upstream)
+            ticket = plane.breakers.admit(key, clock.monotonic())
+            if ticket is None:
+                self._book_refused(move.rung, Reason.BREAKER_OPEN, move.because, move.quote)
+                self._tried.append(Tried(move.rung.depth, Reason.BREAKER_OPEN))
+                continue
+            self._send(move, ticket)
+            return
+
+    def _send(self, move: Send, ticket: Ticket) -> None:
+        plane, rung = self._plane, move.rung
+        running = plane.config.upstreams[UpstreamId(rung.upstream)].running_usage
+        self._body = self._record.request.for_upstream(rung.model, running_usage=running)
+        intent = self._record.intent(rung, move.because, move.quote, len(self._body))
+        trial = self._trial = Trial(plane, self, intent, self._record.request, ticket)
+        if rung.depth:
+            self._reserved_usd = move.quote.worst_usd or Decimal(0)
+            self._extra_left_usd -= self._reserved_usd
+            plane.tasks.spawn(self._launch_synced(trial, fresh=move.fresh))
+            return
+        try:
+            plane.books.intent(intent)
+        except OSError:
+            self._no_journal(trial)
+            return
+        trial.launch(self._body, self._passed_on(), fresh=move.fresh)
+
+    async def _launch_synced(self, trial: Trial, *, fresh: bool) -> None:
+        """A fallback's reason and estimate are on the disk before the alternate is called."""
+        try:
+            await self._plane.books.intent_synced(trial.intent)
+        except OSError:
+            if not trial.ended:
+                self._no_journal(trial)
+            return
+        if not trial.ended:
+            trial.launch(self._body, self._passed_on(), fresh=fresh)
+
+    def _no_journal(self, trial: Trial) -> None:
+        trial.stop(Outcome.REFUSED, Reason.JOURNAL_FULL)
+        error = JournalUnavailable(
+            "Calls cannot be recorded at present, so none are made. Retry later.", retry_after_s=5
+        )
+        self._end(Outcome.REFUSED, Reason.JOURNAL_FULL, error)
+
+    def _give_up(self) -> None:
+        last = self._tried[-1].reason
+        if self._vendor is not None:
+            trial, answer = self._vendor
+            self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
+            self._finish(Outcome.ERROR, last)
+        elif all(tried.reason is Reason.BREAKER_OPEN for tried in self._tried):
+            message = "Every upstream of this model is resting after repeated failures."
+            self._end(Outcome.REFUSED, last, BreakerOpen(message, retry_after_s=self._breakers_reopen_in_s()))
+        else:
+            self._end(Outcome.ERROR, last, LadderExhausted("No upstream could answer this request."))
+
+    # The trials' owner
+
+    def flows(self, trial: Trial, piece: bytes) -> None:
+        """A stream's bytes; the first of them commit us to it."""
+        if self._stream is None:
+            self._status = trial.status
+            self._client.start(trial.status, self._answer_head(trial, forwarded(trial.headers)))
+            size = self._plane.config.stream_chunk_bytes
+            self._stream = Coalescer(self._client.write, size, self._plane.loop)
+            if self._client.paused:
+                trial.pause()
+        self._stream.add(piece)
+
+    def answered(self, trial: Trial, answer: VendorAnswer) -> None:
+        """The whole answer."""
+        self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
+        self._finish(Outcome.OK, None)
+
+    def streamed(self, trial: Trial) -> None:
+        """The stream ended as it should."""
+        self._finish(Outcome.OK, None)
+
+    def failed(self, trial: Trial, tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
+        """The upstream failed: the next rung, or an error in band once the client has a token."""
+        if self._stream is not None:
+            message = "The stream was interrupted before its end. What came before this event is incomplete."
+            self._end(Outcome.ERROR, tried.reason, None if told else StreamBroken(message))
+            return
+        if not trial.sent or trial.status >= 400:
+            self._extra_left_usd += self._reserved_usd  # An upstream that was not reached, or refused, bills nothing.
+        self._reserved_usd = Decimal(0)
+        self._tried.append(tried)
+        if answer is not None:
+            self._vendor = (trial, answer)
+        self._advance()
+
+    # Ends
+
+    def _end(self, outcome: Outcome, reason: Reason, error: GatewayError | None) -> None:
+        """End with an error of ours, in band if a stream has begun; without one, end quietly."""
+        if error is not None:
+            self._plane.metrics.errors.add(error.code)
+        if self._stream is not None:
+            if self._client.paused:
+                self._stream.drop()
+                self._client.cut()
+            elif error is not None:
+                self._stream.add(b"data: " + error.envelope() + b"\n\n")
+        elif error is not None:
+            head = heads.common(self._record.request_id, self._route, self._record.queue_s) + heads.of_error(error)
+            self._answer(error.status, head, error.envelope())
+        self._finish(outcome, reason)
+
+    def _answer(self, status: int, head: bytes, body: bytes) -> None:
+        self._status = status
+        self._client.answer(status, head, body)
+
+    def _finish(self, outcome: Outcome, reason: Reason | None) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        now = clock.monotonic()
+        if self._stream is not None:
+            self._stream.flush()
+            self._client.finish()
+        self._plane.exchanges.discard(self)
+        self._total_lane.leave(self._out_of_time)
+        operation = self._record.operation(outcome, reason, self._status, self._trial)
+        book_operation(self._plane, operation, now - self._record.began)
+        if self._granted_at is not None:
+            self._pool.release(now - self._granted_at)
+
+    # What the moves need
+
+    def _breakers_reopen_in_s(self) -> int:
+        keys = [Key(self._route.alias.name, self._record.tenant, rung.upstream) for rung in self._route.rungs]
+        return max(1, round(self._plane.breakers.retry_in_s(keys, clock.monotonic())))
+
+    def _passed_on(self) -> bytes:
+        return pass_on(self._arrival.headers)
+
+    def _answer_head(self, trial: Trial, vendor: bytes) -> bytes:
+        common = heads.common(self._record.request_id, self._route, self._record.queue_s)
+        return common + heads.of_intent(trial.intent) + vendor
+
+    def _book_refused(self, rung: Rung, reason: Reason, because: Reason | None, quote: Quote) -> None:
+        intent = self._record.intent(rung, because, quote, len(self._record.request.body))
+        attempt = Attempt(intent=intent, ended_at=intent.started_at, outcome=Outcome.REFUSED, error_type=reason)
+        book_attempt(self._plane, attempt)

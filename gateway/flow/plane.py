@@ -1,0 +1,118 @@
+"""Everything the data path shares: what the configuration laid down, and the running state of pools, breakers,
+connections and books. Made once per process, on its event loop.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from gateway.auth import KeyRing
+from gateway.breaker import Policy
+from gateway.breakers import Breakers
+from gateway.catalogue import Catalogue
+from gateway.config import RoutingConfig
+from gateway.domain.attempt import Attempt, Intent, Operation
+from gateway.domain.ids import UpstreamId
+from gateway.estimate import Forecast
+from gateway.flow.deadlines import Lanes
+from gateway.flow.tasks import Tasks
+from gateway.metrics import Metrics, gauge
+from gateway.pools import Pool
+from gateway.upstream.client import UpstreamPool
+from gateway.upstream.endpoint import Endpoint
+
+
+class Books(Protocol):
+    """Where attempts are recorded: the journal, as far as the data path knows it."""
+
+    def intent(self, intent: Intent) -> None:
+        """Append it before the first byte is sent. Raises OSError if it cannot be kept."""
+
+    async def intent_synced(self, intent: Intent) -> None:
+        """The same, and on the disk before this returns."""
+
+    def end(self, attempt: Attempt) -> None:
+        """How the attempt ended; called exactly once for each intent."""
+
+    def operation(self, operation: Operation) -> None:
+        """The client's request, ended."""
+
+
+class Stoppable(Protocol):
+    """A request under way."""
+
+    def stop(self) -> None:
+        """End it now, and record it."""
+
+
+class Plane:
+    """The routing plane of one process."""
+
+    def __init__(self, config: RoutingConfig, books: Books, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = config
+        self.books = books
+        self.loop = loop
+        self.draining = False
+        self.keys = KeyRing(config.tenants.values())
+        self.catalogue = Catalogue(config)
+        self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop) for tier in config.tiers.values()}
+        self.breakers = Breakers(Policy(config.breaker.consecutive_failures, config.breaker.cooldown_s))
+        self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
+        self.lanes = Lanes(loop)
+        self.tasks = Tasks(loop)
+        self.exchanges: set[Stoppable] = set()
+        self.metrics = Metrics()
+        self.metrics.also(self._gauges)
+        context = _client_context(config)
+        self.upstreams: dict[str, UpstreamPool] = {
+            name: UpstreamPool(endpoint, loop, context if endpoint.tls else None)
+            for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())
+        }
+
+    def stop(self) -> None:
+        """End every request that is still under way, and record each."""
+        self.draining = True
+        for exchange in tuple(self.exchanges):
+            exchange.stop()
+
+    async def close(self) -> None:
+        """Stop, and give back every connection, timer and task."""
+        self.stop()
+        await self.tasks.close()
+        self.lanes.close()
+        for pool in self.upstreams.values():
+            await pool.close()
+
+    def provider_of(self, upstream: str) -> tuple[str, str]:
+        """The provider and the account billed behind an upstream."""
+        configured = self.config.upstreams[UpstreamId(upstream)]
+        return configured.provider, configured.account
+
+    def _gauges(self) -> Iterator[Metric]:
+        pools = self.pools.items()
+        yield gauge("tollway_inflight", "Slots in use.", ("tier",), (((n,), p.inflight) for n, p in pools))
+        yield gauge("tollway_queued", "Requests in line.", ("tier",), (((n,), p.queued) for n, p in pools))
+        yield gauge(
+            "tollway_breakers_not_closed",
+            "Breakers open or probing, over all tenants.",
+            ("alias", "upstream"),
+            self.breakers.open_by_upstream().items(),
+        )
+        moves = CounterMetricFamily(
+            "tollway_breaker_transitions", "Breakers that moved.", labels=("upstream", "before", "after")
+        )
+        for labels, count in self.breakers.transitions.items():
+            moves.add_metric(labels, count)
+        yield moves
+
+
+def _client_context(config: RoutingConfig) -> ssl.SSLContext | None:
+    """One context for all https upstreams: making one costs 20 ms, and it may be shared."""
+    if not any(upstream.base_url.startswith("https:") for upstream in config.upstreams.values()):
+        return None
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,123 @@
+"""What is written down of one request: the facts its intents, its attempts and its operation have in common."""
+
+from gateway.catalogue import Route
+from gateway.domain import clock
+from gateway.domain.attempt import Intent, Operation, Outcome
+from gateway.domain.ids import (
+    Account,
+    Alias,
+    SpanId,
+    TenantId,
+    TierName,
+    UpstreamId,
+    new_attempt_id,
+    new_span_id,
+)
+from gateway.domain.rate_card import RateCard
+from gateway.domain.reasons import Reason
+from gateway.flow.plane import Plane
+from gateway.flow.trial import Trial
+from gateway.ladder import Quote, Rung
+from gateway.wire.arrival import Arrival
+from gateway.wire.body import ChatRequest
+
+
+class RequestRecord:
+    """One request's identity and timing. `route` and `request` are set once they are known."""
+
+    route: Route
+    request: ChatRequest
+
+    def __init__(self, plane: Plane, arrival: Arrival) -> None:
+        self._plane = plane
+        self._arrival = arrival
+        self.began = clock.monotonic()
+        self.request_id = arrival.request_id()
+        self.trace_id, self._client_span = arrival.trace()
+        self._span_id: SpanId = new_span_id()
+        self._session = arrival.session()
+        self._attempts = 0
+        self.queue_s = 0.0
+
+    @property
+    def tenant(self) -> str:
+        """Whose request it is."""
+        return self._arrival.tenant.name
+
+    def intent(self, rung: Rung, because: Reason | None, quote: Quote, request_bytes: int) -> Intent:
+        """The intent of the next attempt."""
+        endpoint = self._plane.upstreams[rung.upstream].endpoint
+        upstream, card = endpoint.upstream, self.card(rung)
+        index, self._attempts = self._attempts, self._attempts + 1
+        return Intent(
+            attempt_id=new_attempt_id(),
+            trace_id=self.trace_id,
+            span_id=new_span_id(),
+            parent_span_id=self._span_id,
+            started_at=self._unix_nanos(clock.monotonic()),
+            tenant=TenantId(self.tenant),
+            alias=Alias(self.route.alias.name),
+            tier=TierName(self.route.tier.name),
+            request_id=self.request_id,
+            upstream=UpstreamId(upstream.name),
+            provider=upstream.provider,
+            account=Account(upstream.account),
+            region=upstream.region,
+            quantization=upstream.quantization,
+            pattern=upstream.pattern,
+            model=rung.model,
+            attempt_index=index,
+            fallback_depth=rung.depth,
+            fallback_reason=because or "",
+            estimated_cost_usd=quote.expected_usd,
+            rate_card=card.card_id if card else "",
+            session=self._session,
+            stream=self.request.stream,
+            request_bytes=request_bytes,
+            max_output_tokens=self.request.max_output_tokens,
+            queue_seconds=self.queue_s,
+            operation_started_at=self._arrival.started_at,
+            client_parent_span_id=self._client_span,
+            server_address=endpoint.host,
+            server_port=endpoint.port,
+        )
+
+    def operation(self, outcome: Outcome, reason: Reason | None, status: int, trial: Trial | None) -> Operation:
+        """The whole request, now that it has ended. `trial` is the last that was made."""
+        return Operation(
+            trace_id=self.trace_id,
+            span_id=self._span_id,
+            parent_span_id=self._client_span,
+            request_id=self.request_id,
+            started_at=self._arrival.started_at,
+            ended_at=self._unix_nanos(clock.monotonic()),
+            tenant=TenantId(self.tenant),
+            alias=Alias(self.route.alias.name),
+            tier=TierName(self.route.tier.name),
+            session=self._session,
+            outcome=outcome,
+            error_type=reason or "",
+            http_status=status,
+            attempts=self._attempts,
+            fallback_depth=trial.intent.fallback_depth if trial else 0,
+            queue_seconds=self.queue_s,
+            first_token_seconds=trial.first_token_s if trial else None,
+            stream=self.request.stream,
+            user_agent=self._arrival.user_agent(),
+        )
+
+    def quote(self, rung: Rung) -> Quote:
+        """What calling that rung would cost, expected and at worst."""
+        request, alias = self.request, self.route.alias
+        output_tokens_max = (request.max_output_tokens or alias.max_output_tokens) * request.choices
+        return self._plane.forecasts[alias.name].quote(self.card(rung), len(request.body), output_tokens_max)
+
+    def card(self, rung: Rung) -> RateCard | None:
+        """The card in force for that rung."""
+        provider, account = self._plane.provider_of(rung.upstream)
+        now = clock.utc_now()
+        return self._plane.config.rate_cards.in_force(provider=provider, account=account, model=rung.model, at=now)
+
+    def _unix_nanos(self, now: float) -> int:
+        """An instant of the steady clock as a stamp: spans of one request never run backwards."""
+        return self._arrival.started_at + round((now - self.began) * 1e9)

@@ -1,0 +1,312 @@
+"""One call of one upstream: the sink of its answer, and the only writer of its end.
+
+A trial relays a stream as it comes once a real token was seen, and takes any other answer whole. However it ends, by
+its answer, by the upstream's failure, by a deadline or because its owner stops it, it ends once, in `_close`.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.breaker import Outcome as Shown
+from gateway.breaker import Ticket
+from gateway.breakers import Key, Transition
+from gateway.domain import clock
+from gateway.domain.attempt import Attempt, Intent, Outcome
+from gateway.domain.reasons import Reason
+from gateway.domain.usage import NO_USAGE, Completeness, Usage
+from gateway.flow import answer as answers
+from gateway.flow.answer import VendorAnswer
+from gateway.flow.booking import BLAMELESS, book_attempt, normalised
+from gateway.flow.plane import Plane
+from gateway.ladder import Tried
+from gateway.relay.sse import EventTooLong
+from gateway.relay.stream import StreamRelay, Wants
+from gateway.relay.usage import raw_usage
+from gateway.upstream.call import Call
+from gateway.upstream.sink import Failure, Headers
+from gateway.wire.body import ChatRequest
+
+DRAIN_S = 5.0
+"""How long an upstream may take to end an answer that is complete, before the connection is given up."""
+
+
+class Owner(Protocol):
+    """Who asked for the trial. At most one of `answered`, `streamed` and `failed` is called, once."""
+
+    def flows(self, trial: "Trial", piece: bytes) -> None:
+        """Bytes of a stream for the client; from the first of them on no other upstream can take over."""
+
+    def answered(self, trial: "Trial", answer: VendorAnswer) -> None:
+        """The whole answer."""
+
+    def streamed(self, trial: "Trial") -> None:
+        """The stream ended as it should."""
+
+    def failed(self, trial: "Trial", tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
+        """No answer, or no more of it. `answer` is the vendor's own error, where there is one that a client may see;
+        `told` says that the stream itself carried it to the client."""
+
+
+class Trial:
+    """From the intent to the end."""
+
+    def __init__(self, plane: Plane, owner: Owner, intent: Intent, request: ChatRequest, ticket: Ticket) -> None:
+        self.intent = intent
+        self.ended = False
+        self.sent = False
+        self.status = 0
+        self.headers: Headers = []
+        self.first_token_s: float | None = None
+        self._plane = plane
+        self._owner = owner
+        self._request = request
+        self._key = Key(intent.alias, intent.tenant, intent.upstream)
+        self._ticket = ticket
+        self._transition: Transition | None = None
+        self._began = clock.monotonic()
+        self._sent_at = 0.0
+        self._call: Call | None = None
+        self._first_token_lane = plane.lanes.of(plane.config.tiers[intent.tier].first_token_timeout_s)
+        self._relay: StreamRelay | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._fields: Mapping[str, object] | None = None
+
+    def launch(self, body: bytes, passed_on: bytes, *, fresh: bool) -> None:
+        """Call the upstream. The intent is on the books."""
+        intent = self.intent
+        pool = self._plane.upstreams[intent.upstream]
+        head = pool.endpoint.request_head(
+            passed_on,
+            content_length=len(body),
+            attempt_id=intent.attempt_id,
+            trace_id=intent.trace_id,
+            span_id=intent.span_id,
+        )
+        if self._request.stream:
+            self._first_token_lane.join(self._no_token_in_time, clock.monotonic())
+        self._call = pool.call(head, body, self, fresh=fresh)
+
+    def stop(self, outcome: Outcome, reason: Reason) -> bool:
+        """End it now; the owner hears no more of it. True if its stream was complete already, and so ended well."""
+        if self.ended:
+            return False
+        whole = self._relay is not None and self._relay.done and self._relay.open
+        self._hang_up()
+        if whole:
+            self._close(Outcome.OK, None)
+        else:
+            self._close(outcome, reason)
+        return whole
+
+    def pause(self) -> None:
+        """The client is slower than the upstream."""
+        if self._call is not None:
+            self._call.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._call is not None:
+            self._call.resume()
+
+    # Sink
+
+    def sending(self) -> None:
+        """The first byte goes out now."""
+        self.sent = True
+        self._sent_at = clock.monotonic()
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The answer begins."""
+        self.status = status
+        self.headers = headers
+        if answers.header(headers, b"content-encoding") not in (b"", b"identity"):
+            self._fail(Reason.BAD_RESPONSE)  # We asked for identity, and could not read usage from anything else.
+            return
+        content_type = answers.header(headers, b"content-type")
+        if self._request.stream and 200 <= status < 300 and content_type.startswith(b"text/event-stream"):
+            wants = Wants(tail=self._request.wants_usage, running=self._request.wants_running_usage)
+            running = self._plane.upstreams[self.intent.upstream].endpoint.upstream.running_usage
+            self._relay = StreamRelay(wants, running_usage=running)
+
+    def data(self, piece: bytes) -> None:
+        """More of the answer."""
+        if self.ended:
+            return
+        relay = self._relay
+        if relay is None:
+            self._parts.append(piece)
+            self._size += len(piece)
+            if self._size > answers.ANSWER_BYTES_MAX:
+                self._fail(Reason.BAD_RESPONSE)
+            return
+        try:
+            shown = relay.feed(piece)
+        except EventTooLong:
+            self._fail(Reason.STREAM_BROKEN)
+            return
+        self._show(relay, shown)
+
+    def end(self) -> None:
+        """The answer's body is whole."""
+        if self.ended:
+            self._plane.lanes.of(DRAIN_S).leave(self._hang_up)
+            return
+        relay = self._relay
+        if relay is None:
+            self._parts = [b"".join(self._parts)]
+            self._take_whole(self._parts[0])
+            return
+        if not self._show(relay, relay.finish()):
+            return
+        if relay.complete and relay.open:
+            self._settle()
+        else:
+            self._fail(Reason.BAD_RESPONSE if relay.done else Reason.STREAM_BROKEN)
+
+    def failed(self, failure: Failure) -> None:
+        """The connection brings no more."""
+        if self.ended:
+            self._plane.lanes.of(DRAIN_S).leave(self._hang_up)
+        elif self._relay is not None and self._relay.done and self._relay.open:
+            self._settle()
+        else:
+            self._fail(failure.reason, stale=failure.stale)
+
+    # What a stream brings
+
+    def _show(self, relay: StreamRelay, shown: bytes) -> bool:
+        """Pass on what may be passed on; False if the trial has ended with it."""
+        if self.first_token_s is None and relay.token_seen:
+            now = clock.monotonic()
+            self.first_token_s = now - self._sent_at
+            self._first_token_lane.leave(self._no_token_in_time)
+            self._transition = self._plane.breakers.record(self._key, self._ticket, Shown.FLOWING, "first_token", now)
+        if shown:
+            self._owner.flows(self, shown)
+        if relay.error is not None:
+            self._fail_in_band(relay, relay.error)
+            return False
+        if relay.done:
+            # The answer's end mostly comes in the same read; if it does not, the client need not wait for it.
+            self._plane.loop.call_soon(self._settle)
+        return True
+
+    def _settle(self) -> None:
+        if self.ended:
+            return
+        relay = self._relay
+        if relay is not None and not relay.open:
+            self._fail(Reason.BAD_RESPONSE)  # [DONE], and not one token before it.
+            return
+        self._close(Outcome.OK, None)
+        self._owner.streamed(self)
+        if self._call is not None and self._call.under_way:
+            self._plane.lanes.of(DRAIN_S).join(self._hang_up, clock.monotonic())
+
+    def _fail_in_band(self, relay: StreamRelay, payload: bytes) -> None:
+        fields = answers.parsed(payload)
+        status = answers.status_of(fields)
+        reason = Reason.STREAM_BROKEN if relay.open or status == 502 else answers.blame(status, fields)
+        head = b"content-type: application/json\r\n"
+        self._fail(reason, None if relay.open else VendorAnswer(status, head, payload), told=relay.open)
+
+    # What a whole answer brings
+
+    def _take_whole(self, body: bytes) -> None:
+        fields = answers.parsed(body)
+        status = self.status
+        if status < 300:
+            if fields is None:
+                self._fail(Reason.BAD_RESPONSE)
+                return
+            if not answers.is_error(fields):
+                self._fields = fields
+                self._close(Outcome.OK, None)
+                self._owner.answered(self, VendorAnswer(status, answers.forwarded(self.headers), body))
+                return
+            status = answers.status_of(fields)
+        reason = answers.blame(status, fields)
+        if self.status < 300 and reason is Reason.SERVER_ERROR:
+            reason = Reason.BAD_RESPONSE
+        answer = VendorAnswer(status, answers.forwarded(self.headers), body)
+        # What a vendor says to our own credentials is not the client's to read.
+        self._fail(reason, None if reason is Reason.UPSTREAM_AUTH or status < 400 else answer)
+
+    # Ends
+
+    def _no_token_in_time(self) -> None:
+        if not self.ended:
+            self._fail(Reason.FIRST_TOKEN_TIMEOUT, outcome=Outcome.TIMEOUT)
+
+    def _fail(
+        self,
+        reason: Reason,
+        answer: VendorAnswer | None = None,
+        *,
+        outcome: Outcome = Outcome.ERROR,
+        stale: bool = False,
+        told: bool = False,
+    ) -> None:
+        self._hang_up()
+        self._close(outcome, reason, stale=stale)
+        self._owner.failed(self, Tried(self.intent.fallback_depth, reason, replayable=stale), answer, told=told)
+
+    def _hang_up(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+
+    def _close(self, outcome: Outcome, reason: Reason | None, *, stale: bool = False) -> None:
+        self.ended = True
+        self._first_token_lane.leave(self._no_token_in_time)
+        now = clock.monotonic()
+        shown = _shown(reason, stale=stale, flowed=self.first_token_s is not None)
+        moved = self._plane.breakers.record(self._key, self._ticket, shown, reason or "answered", now)
+        transition = moved or self._transition
+        usage, completeness, raw = self._usage(outcome)
+        response_id, model, finish_reason = self._identity()
+        attempt = Attempt(
+            intent=self.intent,
+            ended_at=self.intent.started_at + round((now - self._began) * 1e9),
+            outcome=outcome if self.sent else Outcome.REFUSED,
+            error_type=reason or "",
+            http_status=self.status,
+            usage=usage,
+            completeness=completeness,
+            usage_raw=raw,
+            response_id=response_id,
+            response_model=model,
+            finish_reason=finish_reason,
+            first_token_seconds=self.first_token_s,
+            breaker_transition=(transition.before, transition.after, transition.cause) if transition else None,
+        )
+        book_attempt(self._plane, attempt)
+
+    def _usage(self, outcome: Outcome) -> tuple[Usage, Completeness, str]:
+        relay = self._relay
+        if relay is not None:
+            final = relay.usage_is_final or outcome is Outcome.OK
+            raw, text = relay.usage, relay.usage_raw
+        else:
+            found = self._fields.get("usage") if self._fields else None
+            raw, final = (found if isinstance(found, Mapping) else None), True
+            text = raw_usage(self._parts[0], raw) if raw is not None else ""
+        usage = normalised(raw)
+        if usage is None:
+            return NO_USAGE, Completeness.UNKNOWN, text
+        return usage, Completeness.MEASURED if final else Completeness.ESTIMATED, text
+
+    def _identity(self) -> tuple[str, str, str]:
+        """The answer's id, model and finish reason; "" where it has none."""
+        if self._relay is not None:
+            return self._relay.response_id, self._relay.model, self._relay.finish_reason
+        return answers.identity(self._fields) if self._fields else ("", "", "")
+
+
+def _shown(reason: Reason | None, *, stale: bool, flowed: bool) -> Shown:
+    """What an end shows of the upstream's health."""
+    if reason is None:
+        return Shown.SUCCEEDED
+    if stale or reason in BLAMELESS or (reason is Reason.TIMEOUT and flowed):
+        return Shown.ABANDONED
+    return Shown.FAILED

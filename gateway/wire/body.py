@@ -1,0 +1,108 @@
+"""The body of a chat request: parsed once, checked only where we decide by it, sent on with only our changes in it.
+
+Every other field, known to us or not, goes upstream as the client wrote it: the changed values are spliced into the
+client's own bytes. Where a splice could be ambiguous the parsed body is serialised again instead.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+
+ESCAPED_LETTER = b"\\u006"
+"""Each letter of `model` escapes to \\u006_, so a body without this text has no key that only reads as `model`."""
+
+
+@dataclass(slots=True)
+class ChatRequest:
+    """What a chat request says that we decide by. `fields` is the parsed body and is never changed."""
+
+    body: bytes
+    fields: Mapping[str, object]
+    alias: str
+    stream: bool
+    wants_usage: bool
+    """The client asked for the usage chunk (`stream_options.include_usage`)."""
+    wants_running_usage: bool
+    """The client asked for usage in every chunk (vLLM's `continuous_usage_stats`)."""
+    max_output_tokens: int
+    """The client's bound on one choice of the answer; 0 = none given."""
+    choices: int
+    """How many choices the client asked for (`n`)."""
+
+    def for_upstream(self, model: str, *, running_usage: bool) -> bytes:
+        """The body to send: this one with `model` replaced and, on a stream, usage asked for."""
+        options = self._stream_options(running_usage)
+        body = self.body
+        unambiguous = body.count(b'"model"') == 1 and ESCAPED_LETTER not in body
+        found = MODEL.search(body) if unambiguous else None
+        if found is None or (options is not None and "stream_options" in self.fields):
+            changed = {**self.fields, "model": model}
+            if options is not None:
+                changed["stream_options"] = options
+            return orjson.dumps(changed)
+        parts = [body[: found.start()], b'"model":', orjson.dumps(model), body[found.end() :]]
+        if options is not None:
+            brace = body.index(b"{") + 1
+            parts[0:1] = [body[:brace], b'"stream_options":', orjson.dumps(options), b",", body[brace : found.start()]]
+        return b"".join(parts)
+
+    def _stream_options(self, running_usage: bool) -> dict[str, object] | None:
+        if not self.stream:
+            return None
+        given = self.fields.get("stream_options")
+        options = dict(given) if isinstance(given, Mapping) else {}
+        options["include_usage"] = True
+        if running_usage:
+            options["continuous_usage_stats"] = True
+        return options
+
+
+def read(body: bytes) -> ChatRequest:
+    """The request in `body`. Raises InvalidRequest naming the field that is wrong."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    alias = fields.get("model")
+    if not isinstance(alias, str) or not alias:
+        raise InvalidRequest("Name a model: `model` must be a non-empty string.", param="model")
+    if not isinstance(fields.get("messages"), list):
+        raise InvalidRequest("`messages` must be an array of messages.", param="messages")
+    options = fields.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise InvalidRequest("`stream_options` must be an object.", param="stream_options")
+    options = options or {}
+    return ChatRequest(
+        body=body,
+        fields=fields,
+        alias=alias,
+        stream=_flag(fields, "stream"),
+        wants_usage=options.get("include_usage") is True,
+        wants_running_usage=options.get("continuous_usage_stats") is True,
+        max_output_tokens=max(_whole(fields, "max_tokens"), _whole(fields, "max_completion_tokens")),
+        choices=_whole(fields, "n") or 1,
+    )
+
+
+def _flag(fields: Mapping[str, object], name: str) -> bool:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"`{name}` must be true or false.", param=name)
+    return value is True
+
+
+def _whole(fields: Mapping[str, object], name: str) -> int:
+    value = fields.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequest(f"`{name}` must be a whole number, zero or more.", param=name)
+    return value

@@ -1,0 +1,323 @@
+"""uvicorn's HTTP connection with a data path of its own: POST /v1/chat/completions never enters the framework.
+
+Sockets, signals, keep-alive, lifespan and workers stay uvicorn's, and every other route goes to the ASGI application.
+The chat route is answered by a Reply, which stands in uvicorn's pipeline like any other request, so that answers keep
+their order. What this class stands on inside uvicorn is pinned by tests/gateway/wire/test_uvicorn_internals.py.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.domain import clock
+from gateway.errors import BodyTooLarge, GatewayError, HeadersTooLarge, InvalidRequest, Unauthenticated
+from gateway.flow.plane import Plane
+from gateway.wire.reply import Reply
+
+logger = logging.getLogger(__name__)
+
+ROUTE = b"/v1/chat/completions"
+HEAD_BYTES_MAX = 65_536
+PIPELINED_MAX = 16
+"""Requests read ahead of their turn. More wait in the socket; then a hang-up is seen only when they are read."""
+LINGER_S = 1.0
+IDLE_S = 75.0
+"""How long a connection is kept with nothing under way."""
+READ_S = 60.0
+"""How long a request may take to arrive whole."""
+NO_KEY = "Give your key as a bearer token: `Authorization: Bearer <key>`."
+
+
+class GatewayConnection(HttpToolsProtocol):
+    """One client connection. `plane` is set on the subclass that `bound_to` makes."""
+
+    plane: Plane
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._reply: Reply | None = None
+        """The request being read, if it is one of ours."""
+        self._active: Reply | None = None
+        """The request being answered, if it is one of ours."""
+        self._head_bytes = 0
+        self._lingering = False
+        self._refusal: GatewayError | None = None
+        """Why the parser was stopped."""
+        self._owed: int | None = None
+        """Bytes still to come of a body that the parser will not read (see `_upgrade_declined`)."""
+        self.reading_since = 0.0
+        self.idle_since = clock.monotonic()
+
+    @property
+    def _deaf(self) -> bool:
+        """Nothing more that the client says is of interest."""
+        return self._lingering or self.transport.is_closing()
+
+    # The socket
+
+    def data_received(self, data: bytes) -> None:
+        """A read of the socket."""
+        if self._lingering:
+            return
+        if self._owed is not None:
+            self._take_owed(data)
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade_declined(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            if self._refusal is not None:
+                self._answer_and_close(self._refusal)
+            elif self._deaf:
+                return
+            elif isinstance(error, httptools.HttpParserCallbackError):
+                self._fault(error.__context__ or error)
+            else:
+                self.send_400_response("This is not an HTTP/1.1 request.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        super().connection_lost(exc)
+        active, self._active, self._reply = self._active, None, None
+        self.pipeline.clear()
+        if active is not None:
+            active.disconnected = True
+            if active.exchange is not None:
+                active.exchange.client_gone()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        if self._active is not None:
+            self._active.paused = True
+            if self._active.exchange is not None:
+                self._active.exchange.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._active is not None:
+            self._active.paused = False
+            if self._active.exchange is not None:
+                self._active.exchange.resume()
+
+    # The parser
+
+    def on_message_begin(self) -> None:
+        """A request begins; the ASGI scope waits until it is known to need one."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._reply = None
+        self._head_bytes = 0
+        self.reading_since = clock.monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        """Some of the target."""
+        self.url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._count_head(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: ours or the framework's?"""
+        if self._deaf:
+            raise ConnectionAbortedError  # Requests behind the last one that is answered; stops the parser.
+        if self.url.partition(b"?")[0] != ROUTE or self.parser.get_method() != b"POST":
+            url, headers, expects = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expects
+            self.headers += headers
+            super().on_headers_complete()
+            return
+        version = self.parser.get_http_version()
+        keep_alive = version != "1.0" and (self.parser.should_keep_alive() or self.parser.should_upgrade())
+        reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive)
+        reply.awaits_continue = self.expect_100_continue
+        self._screen(reply)
+        before, self.cycle, self._reply = self.cycle, reply, reply  # type: ignore[assignment]
+        if before is None or before.response_complete:
+            self._start(reply)
+            return
+        self.pipeline.appendleft((reply, self.app))  # type: ignore[arg-type]
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self.flow.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        if self._reply is None:
+            super().on_body(body)
+        elif not self._reply.receive(body, self.plane.config.max_body_bytes):
+            self._reply.admit(None, self._too_large())
+            if self._active is self._reply:
+                self._reply.activate()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self.reading_since = 0.0
+        if self._reply is None:
+            super().on_message_complete()
+        elif not self.parser.should_upgrade():
+            self._reply.received()
+
+    # The pipeline
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, Reply):
+            self._start(cycle)
+        else:
+            self._active = None
+            super()._start_asgi_task(cycle, app)
+
+    def _start(self, reply: Reply) -> None:
+        self._active = reply
+        reply.paused = self.flow.write_paused
+        reply.activate()
+
+    def on_response_complete(self) -> None:
+        """An answer is written: the next request's turn. As uvicorn does it, but for the timer: see `expire`."""
+        self.server_state.total_requests += 1
+        self._active = None
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.idle_since = clock.monotonic()
+
+    # Wire, for replies
+
+    def send(self, data: bytes) -> None:
+        """Write to the client."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def date_lines(self) -> bytes:
+        """The header lines that every answer carries."""
+        return b"".join(b"%b: %b\r\n" % line for line in self.server_state.default_headers)
+
+    def reply_done(self, *, keep: bool, linger: bool) -> None:
+        """An answer is written."""
+        if not keep:
+            self.pipeline.clear()
+            if linger:
+                self._linger()
+            else:
+                self.transport.close()
+        self.on_response_complete()
+
+    def break_off(self) -> None:
+        """Abort the connection."""
+        self.transport.abort()
+
+    def expire(self, now: float) -> None:
+        """Close a connection that is idle, or whose request does not arrive. Called now and then for every connection,
+        which costs less than a timer for each request."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if self.reading_since and now - self.reading_since > READ_S:
+            self.transport.abort()
+        elif not busy and not self.reading_since and now - self.idle_since > IDLE_S:
+            self.transport.close()
+
+    # Requests that go no further
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read as a request is answered in the same envelope as all else."""
+        self._answer_and_close(InvalidRequest(msg))
+
+    def _screen(self, reply: Reply) -> None:
+        """Decide what the head alone decides: an unknown key's body is never kept."""
+        named = reply.named
+        length = named.get(b"content-length", b"0")
+        tenant = self.plane.keys.tenant_of(named.get(b"authorization"))
+        error: GatewayError | None = None
+        if tenant is None:
+            error = Unauthenticated(NO_KEY if b"authorization" not in named else "This API key is not known.")
+        elif int(length) > self.plane.config.max_body_bytes:
+            error = self._too_large()
+        elif named.get(b"content-encoding", b"identity").lower() != b"identity":
+            error = InvalidRequest("Send the body uncompressed: `Content-Encoding` is not supported.")
+        reply.admit(tenant, error)
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body is longer than {self.plane.config.max_body_bytes} bytes.")
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size + 4
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._refusal = HeadersTooLarge(f"The head is longer than {HEAD_BYTES_MAX} bytes.")
+            raise self._refusal
+
+    def _fault(self, error: BaseException) -> None:
+        logger.error("the data path failed on a request", exc_info=error)
+        if self._active is not None and not self._active.response_complete:
+            self._active.keep_alive = False
+            self._active.fail()
+        self.transport.close()
+
+    def _answer_and_close(self, error: GatewayError) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # An answer before this one is still under way; ours cannot overtake it.
+            return
+        self.plane.metrics.errors.add(error.code)
+        body = error.envelope()
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        status = b"HTTP/1.1 %d %b\r\n" % (error.status, error.code.replace("_", " ").encode())
+        self.send(b"".join((status, self.date_lines(), head, body)))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say that no more comes, and drop what the client still sends until it stops, for LINGER_S at most."""
+        self._lingering = True
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
+
+    # Upgrades
+
+    def _upgrade_declined(self, rest: bytes) -> None:
+        """An offer to upgrade (Java's client makes one: h2c) may be ignored, RFC 9110 section 7.8, but the parser has
+        taken the offer for an order and left the body unread. Read it by its length, then parse on afresh."""
+        self.parser = httptools.HttpRequestParser(self)
+        length = dict(self.headers).get(b"content-length", b"0")
+        if self._reply is None:
+            super()._unsupported_upgrade_warning()
+            self._owed = None
+        else:
+            self._owed = int(length)
+        if self._owed is not None:
+            self._take_owed(rest)
+
+    def _take_owed(self, data: bytes) -> None:
+        owed = self._owed or 0
+        body, rest = data[:owed], data[owed:]
+        if body:
+            self.on_body(body)
+        self._owed = owed - len(body)
+        if self._owed == 0:
+            self._owed = None
+            if self._reply is not None:
+                self._reply.received()
+            if rest:
+                self.data_received(rest)
+
+
+def bound_to(plane: Plane) -> type[GatewayConnection]:
+    """The connection class for uvicorn's `http=`, serving that plane."""
+    return type("BoundGatewayConnection", (GatewayConnection,), {"plane": plane})

@@ -1,0 +1,144 @@
+"""A gateway in the test's own loop: the real connection class, application and plane, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+import yaml
+from uvicorn.server import ServerState
+
+from gateway.app import create_app
+from gateway.config import RoutingConfig, RoutingFile, load_text
+from gateway.domain import clock
+from gateway.flow.plane import Books, Plane
+from gateway.wire.connection import GatewayConnection, bound_to
+from tests.gateway.fakes import FakeBooks
+
+ACME = "acme-key-0123456789"
+GLOBEX = "globex-key-0123456789"
+VENDOR_KEY = "sk-vendor-secret"
+CARD = {"currency": "USD", "effective_from": "2023-01-01T00:00:00Z"}
+
+
+def settings(*urls: str, **changes: Any) -> dict[str, Any]:
+    """A configuration with one upstream per url (u0, u1, ...), the alias `fast` on u0 with the others as its ladder."""
+    rungs = [{"upstream": f"u{i}", "model": f"m{i}"} for i in range(len(urls))]
+    card = {**CARD, "per_million_tokens": {"input": "1", "cache_read": "0.5", "output": "2"}}
+    base: dict[str, Any] = {
+        "tenants": {
+            "acme": {"keys": [ACME], "tiers": ["interactive", "batch"]},
+            "globex": {"keys": [GLOBEX], "tiers": ["interactive"]},
+        },
+        "tiers": {
+            "interactive": {"max_inflight": 8, "max_queue": 8, "max_queue_seconds": 5, "first_token_timeout_s": 5},
+            "batch": {"max_inflight": 2, "max_queue": 2, "max_queue_seconds": 5},
+        },
+        "upstreams": {
+            f"u{i}": {"base_url": url, "api_key": VENDOR_KEY, "provider": "openai", "account": f"acct{i}"}
+            for i, url in enumerate(urls)
+        },
+        "aliases": {
+            "fast": {"tier": "interactive", "targets": rungs[:1], "fallback": rungs[1:]},
+            "bulk": {"tier": "batch", "targets": rungs[:1]},
+        },
+        "fallback": {"max_extra_spend_usd": "1"},
+        "rate_cards": [{"provider": "openai", "model": rung["model"], **card} for rung in rungs],
+    }
+    return merged(base, changes)
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, mapping by mapping."""
+    result = dict(base)
+    for name, value in changes.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def routing(*urls: str, **changes: Any) -> RoutingConfig:
+    """The checked value of `settings`."""
+    return load_text(yaml.safe_dump(settings(*urls, **changes)), RoutingFile, env={}).routing()
+
+
+class Gateway:
+    """A gateway that serves."""
+
+    def __init__(self, plane: Plane, books: FakeBooks, port: int, state: ServerState) -> None:
+        self.plane = plane
+        self.books = books
+        self.port = port
+        self.state = state
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, key: str = ACME) -> httpx.AsyncClient:
+        """An HTTP client with that key."""
+        return httpx.AsyncClient(
+            base_url=self.url, headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=20
+        )
+
+    async def raw(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of one's own, with those bytes sent."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        return reader, writer
+
+
+@asynccontextmanager
+async def gateway(config: RoutingConfig, books: Books | None = None) -> AsyncIterator[Gateway]:
+    """Serve that configuration for as long as the block lasts."""
+    loop = asyncio.get_running_loop()
+    kept = FakeBooks()
+    plane = Plane(config, books or kept, loop)
+    bound = bound_to(plane)
+    server_config = uvicorn.Config(
+        create_app(lambda: plane), http=bound, lifespan="off", log_config=None, access_log=False, ws="none",
+        proxy_headers=False, server_header=False,
+    )  # fmt: skip
+    server_config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", b"Mon, 23 Nov 2026 12:00:00 GMT")]
+
+    def connection() -> GatewayConnection:
+        return bound(server_config, state, {}, loop)
+
+    server = await loop.create_server(connection, "127.0.0.1", 0)
+    try:
+        yield Gateway(plane, kept, server.sockets[0].getsockname()[1], state)
+    finally:
+        server.close()
+        await plane.close()
+        for open_connection in tuple(state.connections):
+            open_connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
+    """Return once `condition` holds; fail if it does not within the time."""
+    deadline = clock.monotonic() + within_s
+    while not condition():
+        assert clock.monotonic() < deadline, "it did not come about in time"
+        await asyncio.sleep(0.002)
+
+
+def chat_request(**changes: Any) -> dict[str, Any]:
+    """The body of a chat request."""
+    return {"model": "fast", "messages": [{"role": "user", "content": "Hi"}], **changes}
+
+
+def post(body: bytes, *headers: str, key: str = ACME, version: str = "1.1") -> bytes:
+    """A chat request as bytes."""
+    lines = [
+        f"POST /v1/chat/completions HTTP/{version}",
+        "host: localhost",
+        f"authorization: Bearer {key}",
+        f"content-length: {len(body)}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
