@@ -77,7 +77,6 @@ class SpanEncoder:
 
 def _attempt(attempt: Attempt) -> bytes:
     intent = attempt.intent
-    outcome = attempt.outcome
     parts = [
         _frame(intent.trace_id, intent.span_id, intent.parent_span_id, intent.started_at, attempt.ended_at),
         _route(
@@ -96,17 +95,21 @@ def _attempt(attempt: Attempt) -> bytes:
             intent.server_port,
             intent.stream,
         ),
+        _ending(
+            intent.attempt_index,
+            intent.fallback_depth,
+            intent.fallback_reason,
+            attempt.outcome,
+            attempt.error_type,
+            attempt.http_status,
+            attempt.completeness,
+        ),
         _ATTEMPT_ID.text(intent.attempt_id),
         _REQUEST_ID.text(intent.request_id),
-        _ATTEMPT_INDEX.integer(intent.attempt_index),
-        _DEPTH.integer(intent.fallback_depth),
-        _OUTCOME.text(outcome),
     ]
     _asked(parts, intent)
     _answered(parts, attempt)
     _metered(parts, attempt)
-    if outcome in _FAILURES:
-        parts.append(_FAILED)
     return b"".join(parts)
 
 
@@ -162,6 +165,30 @@ def _route(
     return b"".join(parts)
 
 
+@lru_cache(maxsize=_ROUTES_MAX)
+def _ending(
+    attempt_index: int,
+    fallback_depth: int,
+    fallback_reason: str,
+    outcome: Outcome,
+    error_type: str,
+    http_status: int,
+    completeness: Completeness,
+) -> bytes:
+    """What attempts that ended alike share: all from closed lists."""
+    parts = [_ATTEMPT_INDEX.integer(attempt_index), _DEPTH.integer(fallback_depth), _OUTCOME.text(outcome)]
+    parts.append(_COMPLETENESS.text(completeness))
+    if fallback_reason:
+        parts.append(_DEPTH_REASON.text(fallback_reason))
+    if error_type:
+        parts.append(_ERROR.text(error_type))
+    if http_status:
+        parts.append(_HTTP_STATUS.integer(http_status))
+    if outcome in _FAILURES:
+        parts.append(_FAILED)
+    return b"".join(parts)
+
+
 def _asked(parts: list[bytes], intent: Intent) -> None:
     if intent.session:
         parts.append(_SESSION.text(intent.session))
@@ -171,17 +198,11 @@ def _asked(parts: list[bytes], intent: Intent) -> None:
         parts.append(_MAX_TOKENS.integer(intent.max_output_tokens))
     if intent.queue_seconds:
         parts.append(_QUEUE.double(intent.queue_seconds))
-    if intent.fallback_reason:
-        parts.append(_DEPTH_REASON.text(intent.fallback_reason))
     if intent.estimated_cost_usd is not None:
         parts.append(_ESTIMATE.text(f"{intent.estimated_cost_usd:f}"))
 
 
 def _answered(parts: list[bytes], attempt: Attempt) -> None:
-    if attempt.http_status:
-        parts.append(_HTTP_STATUS.integer(attempt.http_status))
-    if attempt.error_type:
-        parts.append(_ERROR.text(attempt.error_type))
     if attempt.response_id:
         parts.append(_RESPONSE_ID.text(attempt.response_id))
     if attempt.response_model:
@@ -202,7 +223,6 @@ def _finish(reason: str) -> bytes:
 
 
 def _metered(parts: list[bytes], attempt: Attempt) -> None:
-    parts.append(_COMPLETENESS.text(attempt.completeness))
     if attempt.usage_raw:
         parts.append(_USAGE_RAW.text(attempt.usage_raw))
     if attempt.completeness is Completeness.UNKNOWN:
@@ -229,32 +249,56 @@ def _operation(operation: Operation) -> bytes:
             operation.started_at,
             operation.ended_at,
         ),
+        _service(
+            operation.tenant,
+            operation.tier,
+            operation.outcome,
+            operation.error_type,
+            operation.http_status,
+            operation.attempts,
+            operation.fallback_depth,
+            operation.cache_status,
+            operation.stream,
+        ),
+        # Not among the shared: a caller may have asked for an alias that does not exist, of any length.
         message(0x2A, f"{OPERATION} {operation.alias}".encode("utf-8", "replace")),
-        _SERVER,
-        _OPERATION_NAME.text(OPERATION),
         _REQUEST_ID.text(operation.request_id),
-        _OPERATION_OUTCOME.text(operation.outcome),
-        _ATTEMPTS.integer(operation.attempts),
-        _DEPTH.integer(operation.fallback_depth),
-        _CACHE_STATUS.text(operation.cache_status),
     ]
-    texts = (
-        (_TENANT, operation.tenant),
-        (_ALIAS, operation.alias),
-        (_TIER, operation.tier),
-        (_SESSION, operation.session),
-        (_ERROR, operation.error_type),
-        (_USER_AGENT, operation.user_agent),
-    )
-    parts += [key.text(value) for key, value in texts if value]
-    if operation.http_status:
-        parts.append(_HTTP_STATUS.integer(operation.http_status))
+    if operation.alias:
+        parts.append(_ALIAS.text(operation.alias))
+    if operation.session:
+        parts.append(_SESSION.text(operation.session))
+    if operation.user_agent:
+        parts.append(_USER_AGENT.text(operation.user_agent))
     if operation.queue_seconds:
         parts.append(_QUEUE.double(operation.queue_seconds))
     if operation.first_token_seconds is not None:
         parts.append(_FIRST_TOKEN.double(operation.first_token_seconds))
-    if operation.stream:
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=_ROUTES_MAX)
+def _service(
+    tenant: str,
+    tier: str,
+    outcome: Outcome,
+    error_type: str,
+    http_status: int,
+    attempts: int,
+    fallback_depth: int,
+    cache_status: str,
+    stream: bool,
+) -> bytes:
+    """What operations that were served alike share."""
+    parts = [_SERVER, _OPERATION_NAME.text(OPERATION)]
+    parts += [_OPERATION_OUTCOME.text(outcome), _ATTEMPTS.integer(attempts), _DEPTH.integer(fallback_depth)]
+    parts.append(_CACHE_STATUS.text(cache_status))
+    texts = ((_TENANT, tenant), (_TIER, tier), (_ERROR, error_type))
+    parts += [key.text(value) for key, value in texts if value]
+    if http_status:
+        parts.append(_HTTP_STATUS.integer(http_status))
+    if stream:
         parts.append(_STREAM.true())
-    if operation.outcome in _FAILURES:
+    if outcome in _FAILURES:
         parts.append(_FAILED)
     return b"".join(parts)
