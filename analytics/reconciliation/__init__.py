@@ -2,7 +2,8 @@
 
 from analytics.reconciliation.core import reconcile_lines
 from analytics.reconciliation.facts import AttemptGroup, BilledRow, Snapshot
-from analytics.reconciliation.month import Account, Reconciliation, areconcile_month, reconcile_month
+from analytics.reconciliation.month import areconcile_month, reconcile_month
+from analytics.reconciliation.summary import Account, Reconciliation
 from analytics.reconciliation.variance import Evidence, IdentityBroken, Line, Part, VarianceClass
 
 __all__ = [

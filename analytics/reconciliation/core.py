@@ -56,6 +56,8 @@ def _line(side: Side) -> Line:
         model=model,
         invoice_models=tuple(sorted({row.model for row in side.rows})),
         token_class=side.token_class.value if side.token_class else OTHER,
+        models=tuple(sorted({group.model for group in side.groups})),
+        classes=side.classes,
         billed_rows=len(side.rows),
         billed_quantity=side.quantity,
         metered_quantity=side.metered_quantity,

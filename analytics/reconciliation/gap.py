@@ -37,20 +37,19 @@ class Suspects:
     ceiling: int
 
 
-def hung_up(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
-    """The attempts without final usage that our side ended: the vendor may have billed what it went on to generate."""
-    return _suspects((g for g in groups if not _measured(g) and g.outcome in _OUR_SIDE), classes)
+def hung_up(group: AttemptGroup) -> bool:
+    """Attempts without final usage that our side ended: the vendor may have billed what it went on to generate."""
+    return group.completeness is not Completeness.MEASURED and group.outcome in _OUR_SIDE
 
 
-def vendor_failed(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
-    """The attempts that the vendor failed after it had reported running usage."""
-    chosen = (g for g in groups if g.outcome is Outcome.ERROR and g.completeness is Completeness.ESTIMATED)
-    return _suspects(chosen, classes)
+def vendor_failed(group: AttemptGroup) -> bool:
+    """Attempts that the vendor failed after it had reported running usage."""
+    return group.completeness is Completeness.ESTIMATED and group.outcome is Outcome.ERROR
 
 
-def unreported(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
-    """The attempts that ended well and whose final usage never arrived."""
-    return _suspects((g for g in groups if not _measured(g) and g.outcome is Outcome.OK), classes)
+def unreported(group: AttemptGroup) -> bool:
+    """Attempts that ended well and whose final usage never arrived."""
+    return group.completeness is not Completeness.MEASURED and group.outcome is Outcome.OK
 
 
 def split_gap(
@@ -64,7 +63,7 @@ def split_gap(
     if gap < 0:
         metered = [g for g in groups if g.metered and tokens_of(g, classes)]
         return [part(VarianceClass.UNBILLED_USAGE, gap, evidence_of(metered, classes, card_id=card_id))]
-    ours, theirs, silent = (of(groups, classes) for of in (hung_up, vendor_failed, unreported))
+    ours, theirs, silent = (_suspects(filter(test, groups), classes) for test in (hung_up, vendor_failed, unreported))
     seen = min(gap, ours.floor)
     failed = min(gap - seen, theirs.floor)
     volume = min(gap - seen - failed, silent.ceiling)
@@ -112,10 +111,6 @@ def evidence_of(
     return Evidence(note, card_id, outcomes, floor, ceiling, tuple(ids[:SAMPLES_MAX]))
 
 
-def _measured(group: AttemptGroup) -> bool:
-    return group.completeness is Completeness.MEASURED
-
-
 def _suspects(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:
     chosen = tuple(groups)
     floor = sum(tokens_of(g, classes) for g in chosen)
@@ -129,7 +124,7 @@ def _proof(suspects: Suspects, classes: Sequence[TokenClass], card_id: str) -> E
 def _no_proof(groups: Sequence[AttemptGroup], classes: Sequence[TokenClass], card_id: str) -> Evidence:
     """Why tokens stay unexplained: what there was of attempts without metered usage, and that it does not suffice."""
     unmetered = [g for g in groups if g.sent and not g.metered]
-    unpriced = sum(g.attempts for g in unmetered if _measured(g))
+    unpriced = sum(g.attempts for g in unmetered if g.completeness is Completeness.MEASURED)
     if unpriced:
         note = f"billed beyond what attempts account for; {unpriced} measured attempts have no price on their card"
     elif unmetered:

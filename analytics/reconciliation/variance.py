@@ -11,6 +11,7 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 
 from gateway.domain.money import EXACT, plain
+from gateway.domain.usage import TokenClass
 
 OTHER = "other"
 """The token class of a billed line that is not tokens of a class we know; it is never dropped."""
@@ -107,6 +108,10 @@ class Line:
     """The names under which the invoice bills it; empty = not billed."""
     token_class: str
     """A TokenClass, or "other"."""
+    models: tuple[str, ...] = ()
+    """The models asked for that the line takes in: more than one where the invoice cannot tell them apart."""
+    classes: tuple[TokenClass, ...] = ()
+    """The token classes it takes in: output takes in reasoning, unless that is billed apart; none for "other"."""
     billed_rows: int
     billed_quantity: int | None
     """Tokens billed; None = nothing billed, or the invoice does not say how many."""

@@ -1,0 +1,220 @@
+"""A month's lines summed up: by account and in total, with the checks that nothing was lost on the way. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal, localcontext
+
+import polars as pl
+
+from analytics.reconciliation import gap
+from analytics.reconciliation.facts import AttemptGroup, BilledRow
+from analytics.reconciliation.variance import Evidence, IdentityBroken, Line, VarianceClass, by_class, total
+from analytics.windows import Window
+from gateway.domain.money import EXACT, plain
+from gateway.domain.usage import Completeness
+
+SUBUNIT = Decimal("0.01")
+_DECIMAL_PLACES = 18
+_DECIMAL_DIGITS = 38
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many of a month's UTC days an import speaks for."""
+
+    provider: str
+    account: str
+    import_id: str
+    currency: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One account's month. `by_class` holds every class and sums to invoiced minus metered."""
+
+    provider: str
+    account: str
+    currency: str
+    invoiced: Decimal
+    metered: Decimal
+    by_class: Mapping[VarianceClass, Decimal]
+    billed_rows: int
+    tolerance: Decimal
+    """FOCUS 1.4's rounding tolerance for that many rows: max(100 x 0.01, sqrt(rows) x 0.5 x 0.01)."""
+    status: str
+    """no_invoice | matched (nothing unexplained) | within_tolerance | unexplained (beyond the tolerance)."""
+    invoiced_days: int
+    """UTC days of the month that an import covers, with or without charges."""
+    unmeasured: int
+    """Attempts without final usage by which a gap can be explained: they may be billed and are not in `metered`."""
+    unpriced: int
+    """Attempts with usage that no card prices: not in `metered`, which is a floor while this is not zero."""
+    import_ids: tuple[str, ...]
+
+    @property
+    def variance(self) -> Decimal:
+        """Invoiced minus metered."""
+        return EXACT.subtract(self.invoiced, self.metered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """A month, reconciled."""
+
+    month: str
+    window: Window
+    lines: tuple[Line, ...]
+    accounts: tuple[Account, ...]
+    invoiced: Decimal
+    metered: Decimal
+    by_class: Mapping[VarianceClass, Decimal]
+    """Every class; sums to invoiced minus metered."""
+    card_ids: tuple[str, ...]
+    """Every card that priced a line or explains an amount."""
+    import_ids: tuple[str, ...]
+
+    @property
+    def variance(self) -> Decimal:
+        """Invoiced minus metered."""
+        return EXACT.subtract(self.invoiced, self.metered)
+
+    @property
+    def unexplained(self) -> Decimal:
+        """The UNEXPLAINED amount, signed: what a month that is to be closed must not have."""
+        return self.by_class[VarianceClass.UNEXPLAINED]
+
+    def lines_frame(self) -> pl.DataFrame:
+        """One row per part of a line; a line without variance has one row, with variance_class "" and amount 0.
+
+        provider, account, day Date, model, token_class, part (0, 1, ...), invoiced, metered, variance (of the whole
+        line: sum them over part 0 only), billed_quantity, metered_quantity, unit_price, variance_class, amount (of the
+        part), tokens, attempts, evidence. Money is Decimal with 18 places, or as many as the invoice needs.
+        """
+        rows = [row for line in self.lines for row in _part_rows(line)]
+        places = max([_DECIMAL_PLACES, *(_places(value) for row in rows for value in row)])
+        money = pl.Decimal(_DECIMAL_DIGITS, places)
+        schema = {name: money if kind is pl.Decimal else kind for name, kind in _SCHEMA.items()}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+_SCHEMA: dict[str, type[pl.DataType]] = {
+    "provider": pl.String,
+    "account": pl.String,
+    "day": pl.Date,
+    "model": pl.String,
+    "token_class": pl.String,
+    "part": pl.Int64,
+    "invoiced": pl.Decimal,
+    "metered": pl.Decimal,
+    "variance": pl.Decimal,
+    "billed_quantity": pl.Int64,
+    "metered_quantity": pl.Int64,
+    "unit_price": pl.Decimal,
+    "variance_class": pl.String,
+    "amount": pl.Decimal,
+    "tokens": pl.Int64,
+    "attempts": pl.Int64,
+    "evidence": pl.String,
+}
+
+
+def summarise(
+    month: str,
+    window: Window,
+    *,
+    lines: Sequence[Line],
+    billed: Sequence[BilledRow],
+    groups: Sequence[AttemptGroup],
+    coverage: Sequence[Coverage],
+) -> Reconciliation:
+    """Sum the lines up. Raises IdentityBroken unless they hold all that was billed and all that the store metered."""
+    invoiced, metered = total(line.invoiced for line in lines), total(line.metered for line in lines)
+    _agree("billed rows", total(row.amount for row in billed), "their lines", invoiced)
+    stored = total(g.cost_usd for g in groups if g.metered and g.cost_usd is not None)
+    if all(g.cost_usd is not None for g in groups if g.metered):
+        _agree("the store's metered cost", stored, "that of the lines", metered)
+    classes = by_class(lines)
+    _agree("the classes", total(classes.values()), "invoiced minus metered", EXACT.subtract(invoiced, metered))
+    payers = {(line.provider, line.account) for line in lines} | {(c.provider, c.account) for c in coverage}
+    return Reconciliation(
+        month=month,
+        window=window,
+        lines=tuple(lines),
+        accounts=tuple(_account(payer, lines, groups, coverage) for payer in sorted(payers)),
+        invoiced=invoiced,
+        metered=metered,
+        by_class=classes,
+        card_ids=tuple(sorted(_cards(lines))),
+        import_ids=tuple(sorted({c.import_id for c in coverage})),
+    )
+
+
+def tolerance(rows: int) -> Decimal:
+    """FOCUS 1.4, Invoice Reconciliation: MAX(100 x Subunit, SQRT(Rows) x 0.5 x Subunit), to six places."""
+    with localcontext(prec=40):
+        return max(100 * SUBUNIT, (Decimal(rows).sqrt() * SUBUNIT / 2).quantize(Decimal("0.000001"), ROUND_DOWN))
+
+
+def _account(
+    payer: tuple[str, str], lines: Sequence[Line], groups: Sequence[AttemptGroup], coverage: Sequence[Coverage]
+) -> Account:
+    mine = [line for line in lines if (line.provider, line.account) == payer]
+    covered = [c for c in coverage if (c.provider, c.account) == payer]
+    attempts = [g for g in groups if (g.provider, g.account) == payer and g.sent]
+    classes = by_class(mine)
+    rows = sum(line.billed_rows for line in mine)
+    return Account(
+        provider=payer[0],
+        account=payer[1],
+        currency=covered[0].currency if covered else "USD",
+        invoiced=total(line.invoiced for line in mine),
+        metered=total(line.metered for line in mine),
+        by_class=classes,
+        billed_rows=rows,
+        tolerance=tolerance(rows),
+        status=_status(classes[VarianceClass.UNEXPLAINED], tolerance(rows)) if covered else "no_invoice",
+        invoiced_days=sum(c.days for c in covered),
+        unmeasured=sum(g.attempts for g in attempts if gap.hung_up(g) or gap.vendor_failed(g) or gap.unreported(g)),
+        unpriced=sum(g.attempts for g in attempts if g.completeness is Completeness.MEASURED and not g.priced),
+        import_ids=tuple(sorted(c.import_id for c in covered)),
+    )
+
+
+def _status(unexplained: Decimal, tolerated: Decimal) -> str:
+    if not unexplained:
+        return "matched"
+    return "within_tolerance" if unexplained.copy_abs() <= tolerated else "unexplained"
+
+
+def _cards(lines: Iterable[Line]) -> set[str]:
+    named = {line.card_id for line in lines} | {part.evidence.card_id for line in lines for part in line.parts}
+    return named - {""}
+
+
+def _agree(left_name: str, left: Decimal, right_name: str, right: Decimal) -> None:
+    if left != right:
+        raise IdentityBroken(f"{left_name} sum to {plain(left)}, {right_name} to {plain(right)}")
+
+
+def _part_rows(line: Line) -> list[tuple[object, ...]]:
+    head = (line.provider, line.account, line.day, line.model, line.token_class)
+    sums = (line.invoiced, line.metered, line.variance)
+    counts = (line.billed_quantity, line.metered_quantity, line.unit_price)
+    if not line.parts:
+        return [(*head, 0, *sums, *counts, "", Decimal(0), None, 0, "")]
+    return [
+        (*head, number, *sums, *counts, part.variance_class.value, part.amount, part.tokens, *_proof(part.evidence))
+        for number, part in enumerate(line.parts)
+    ]
+
+
+def _proof(evidence: Evidence) -> tuple[int, str]:
+    return evidence.attempts, evidence.reference()
+
+
+def _places(value: object) -> int:
+    if not isinstance(value, Decimal):
+        return 0
+    exponent = value.normalize(EXACT).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0

@@ -1,0 +1,28 @@
+-- The attempts of a window that a vendor may bill, by account, model, UTC day, how they ended and the card that rated
+-- them: what a reconciliation takes for evidence. Only groups with attempts have a row.
+SELECT
+    provider,
+    account,
+    model,
+    toDate(started_at, 'UTC')        AS day,
+    outcome,
+    completeness,
+    NOT unpriced                     AS priced,
+    card_id,
+    count()                          AS attempts,
+    sum(rated.input_uncached)        AS input_uncached,
+    sum(rated.cache_read)            AS cache_read,
+    sum(rated.cache_write_5m)        AS cache_write_5m,
+    sum(rated.cache_write_1h)        AS cache_write_1h,
+    sum(rated.output)                AS output,
+    sum(rated.reasoning)             AS reasoning,
+    sum(rated.cost_usd)              AS cost_usd,
+    sum(rated.request_bytes)         AS request_bytes,
+    -- A bound that no answer reaches proves nothing, and a sum of absurd ones would overflow.
+    sum(least(if(max_output_tokens = 0, {output_ceiling:UInt64}, max_output_tokens), 1000000000)) AS output_ceiling,
+    groupArraySorted(5)(attempt_id)  AS attempt_ids
+FROM tollway.rated_attempts AS rated
+WHERE billable
+  AND started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
+GROUP BY provider, account, model, day, outcome, completeness, priced, card_id
+ORDER BY provider, account, model, day, outcome, completeness, priced, card_id

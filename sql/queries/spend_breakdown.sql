@@ -1,0 +1,29 @@
+-- Spend by alias, tenant, fallback depth and UTC day. Empty arrays mean all; what has no traffic has no row.
+SELECT
+    alias,
+    tenant,
+    fallback_depth,
+    toDate(started_at, 'UTC')                                                   AS day,
+    uniqExact(trace_id, parent_span_id)                                         AS requests,
+    countIf(billable)                                                           AS attempts,
+    sumIf(rated.input_uncached, completeness = 'measured')                      AS input_uncached,
+    sumIf(rated.cache_read, completeness = 'measured')                          AS cache_read,
+    sumIf(rated.cache_write_5m, completeness = 'measured')                      AS cache_write_5m,
+    sumIf(rated.cache_write_1h, completeness = 'measured')                      AS cache_write_1h,
+    sumIf(rated.output, completeness = 'measured')                              AS output,
+    sumIf(rated.reasoning, completeness = 'measured')                           AS reasoning,
+    sum(ifNull(rated.cost_usd, toDecimal128(0, 18)))                            AS cost_usd,
+    sum(ifNull(rated.partial_cost_usd, toDecimal128(0, 18)))                    AS partial_cost_usd,
+    -- An error answer and a connection that never was are not billed; all else without final usage may be.
+    countIf(billable AND completeness != 'measured'
+            AND NOT (outcome = 'error' AND completeness = 'unknown'
+                     AND (http_status >= 400 OR error_type = 'connect_error'))) AS unmeasured,
+    countIf(billable AND completeness = 'measured' AND rated.unpriced)          AS unpriced
+FROM tollway.rated_attempts AS rated
+WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
+  AND (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
+  AND (empty({aliases:Array(String)}) OR has({aliases:Array(String)}, alias))
+  AND (empty({providers:Array(String)}) OR has({providers:Array(String)}, provider))
+  AND (empty({accounts:Array(String)}) OR has({accounts:Array(String)}, account))
+GROUP BY alias, tenant, fallback_depth, day
+ORDER BY alias, tenant, fallback_depth, day
