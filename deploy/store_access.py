@@ -1,9 +1,20 @@
 """Clients of the store by what they may do, for the processes that deploy composes."""
 
-from clickhouse_connect.driver.client import Client
+from typing import Protocol
 
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
+
+from deploy.errors import OperatorError
 from deploy.settings import Settings
 from sql import clients, credentials
+
+
+class Connect(Protocol):
+    """How a client is made."""
+
+    def __call__(self, url: str, password: str, *, user: str) -> Client:
+        """Connect; raises the driver's error."""
 
 
 def writer_password(settings: Settings) -> str:
@@ -21,10 +32,18 @@ def reader_password(settings: Settings) -> str:
 
 
 def writer(settings: Settings) -> Client:
-    """A client that may write. Raises the driver's error when the store does not answer."""
-    return clients.writer(settings.store_url, writer_password(settings), user=settings.file.store.user)
+    """A client that may write. Raises OperatorError when the store does not answer."""
+    return _connected(settings, clients.writer, writer_password(settings), settings.file.store.user)
 
 
 def reader(settings: Settings) -> Client:
-    """A client that may only read."""
-    return clients.reader(settings.store_url, reader_password(settings), user=settings.file.store.reader_user)
+    """A client that may only read. Raises OperatorError when the store does not answer."""
+    return _connected(settings, clients.reader, reader_password(settings), settings.file.store.reader_user)
+
+
+def _connected(settings: Settings, connect: Connect, password: str, user: str) -> Client:
+    try:
+        return connect(settings.store_url, password, user=user)
+    except OperationalError as error:
+        start = f"; start it with `tollway up --config {settings.path}`" if settings.embedded else ""
+        raise OperatorError(f"the store at {settings.store_url} does not answer{start}") from error

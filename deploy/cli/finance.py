@@ -64,7 +64,8 @@ def reconcile(month: Month = "", config: Config = DEFAULT_CONFIG, as_json: Json 
     from deploy.store_access import writer
 
     now = clock.utc_now()
-    result = reconcile_month(writer(read(config)), month_or_current(month, now), now=now)
+    wanted = month_or_current(month, now)
+    result = reconcile_month(writer(read(config)), wanted, now=now)
     classes = {str(name): amount for name, amount in result.by_class.items()}
     if as_json:
         emit_json(
@@ -95,7 +96,8 @@ def export(
     from deploy.store_access import writer
 
     now = clock.utc_now()
-    manifest = write_month(writer(read(config)), month_or_current(month, now), out, now=now)
+    wanted = month_or_current(month, now)
+    manifest = write_month(writer(read(config)), wanted, out, now=now)
     files = [str(path) for path in manifest.paths]
     if as_json:
         emit_json({"month": manifest.month, "files": files})

@@ -7,7 +7,6 @@ import typer
 
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_rows
-from deploy.errors import OperatorError
 from deploy.settings import read
 
 
@@ -26,13 +25,7 @@ def query(
 
     settings = read(config)
     text = sys.stdin.read() if sql == "-" else sql
-    try:
-        client = reader(settings)
-    except Exception as error:
-        raise OperatorError(
-            f"the store at {settings.store_url} does not answer; start it with `tollway up --config {settings.path}`"
-        ) from error
-    result = client.query(text.strip().rstrip(";"))
+    result = reader(settings).query(text.strip().rstrip(";"))
     if as_json:
         emit_json([dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])
     else:
