@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from deploy.errors import OperatorError
+
 RATE = "RATE"
 VOLUME = "VOLUME"
 UNTRACKED_CHARGE = "UNTRACKED_CHARGE"
@@ -43,7 +45,7 @@ OTHER_CLASSES = ("cache_write_5m", "cache_write_1h")
 """What these vendors do not sell: an attempt of theirs that has some is wrong."""
 
 
-class BooksDisagree(AssertionError):
+class BooksDisagree(OperatorError):
     """A vendor's ledger and Tollway's books differ on a request that both say they know exactly. Names the request."""
 
 
