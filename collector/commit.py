@@ -30,11 +30,6 @@ class _Ticket:
     """None = nobody waits for this one."""
 
 
-def group_closed(*, arrived_at: float, size: int, now: float, limits: Limits) -> bool:
-    """Whether a group whose first member arrived then, and which has that size, is to be written now."""
-    return size >= limits.commit_bytes or now >= arrived_at + limits.commit_window_s
-
-
 class Committer:
     """The spool's writing side, with a thread of its own."""
 
@@ -90,8 +85,10 @@ class Committer:
             return []
         group = [first]
         size = len(first.record.body)
-        while not group_closed(arrived_at=first.arrived_at, size=size, now=self._monotonic(), limits=self._limits):
-            ticket = self._next(max(0.0, first.arrived_at + self._limits.commit_window_s - self._monotonic()))
+        closes_at = first.arrived_at + self._limits.commit_window_s
+        while size < self._limits.commit_bytes:
+            # What queued up during the last sync joins without waiting: its window may be over already.
+            ticket = self._next(max(0.0, closes_at - self._monotonic()))
             if ticket is None:
                 break
             group.append(ticket)

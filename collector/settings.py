@@ -70,8 +70,6 @@ class Limits:
     """Bodies remembered at most."""
     retention_s: float = 0.0
     """How long a landed segment is kept, so that it could be landed again; 0 = not at all."""
-    insert_timeout_s: float = 60.0
-    """After which the outcome of an insert is unknown, not failed."""
     retry_s_max: float = 15.0
     """The longest pause between two tries of an insert."""
     set_aside_max: int = 64

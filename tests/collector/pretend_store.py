@@ -1,0 +1,99 @@
+"""A store in memory with ClickHouse's manners: tokens, batches that land whole, and the faults that were met in it."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from collector.ledger import OpenBatch
+from collector.otlp import span_keys, split_keys
+from collector.store import StoreDown
+from collector.verdicts import DataRefused, Declined, Inserted, InsertOutcome, Uncertain
+
+
+class Fault(Enum):
+    """What may go wrong with one insert."""
+
+    NONE = auto()
+    NO_ANSWER_STORED = auto()
+    """It lands, and the answer is lost."""
+    NO_ANSWER_LOST = auto()
+    """The store dies before it lands."""
+    TOKEN_BURNT = auto()
+    """The token is remembered and the part is missing; the store says that all is well."""
+    STILL_RUNNING = auto()
+    """No answer, and it goes on running until `finish`."""
+    NO_MEMORY = auto()
+    HALF_STORED = auto()
+    """What must not happen: a part of the batch lands."""
+
+
+@dataclass
+class PretendStore:
+    """Everything that landed, and what is still to go wrong."""
+
+    faults: deque[Fault] = field(default_factory=deque)
+    refuses: Callable[[bytes], bool] = lambda _: False
+    """The spans that make the store refuse a batch, by their keys."""
+    down: bool = False
+    rows: dict[str, list[bytes]] = field(default_factory=dict)
+    tokens: set[str] = field(default_factory=set)
+    running: dict[str, tuple[OpenBatch, list[bytes]]] = field(default_factory=dict)
+    remembered: list[bytes] = field(default_factory=list)
+    inserts: list[str] = field(default_factory=list)
+
+    def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
+        if self.down:
+            return Uncertain("connection refused")
+        self.inserts.append(batch.token)
+        sent = split_keys(span_keys(otlp))
+        if any(self.refuses(one) for one in sent):
+            return DataRefused("cannot parse")
+        match self.faults.popleft() if self.faults else Fault.NONE:
+            case Fault.NONE:
+                self._store(batch, sent)
+                return Inserted()
+            case Fault.NO_ANSWER_STORED:
+                self._store(batch, sent)
+                return Uncertain("connection reset")
+            case Fault.NO_ANSWER_LOST:
+                return Uncertain("connection reset")
+            case Fault.TOKEN_BURNT:
+                self.tokens.add(batch.token)
+                return Inserted()
+            case Fault.STILL_RUNNING:
+                self.running[batch.token] = (batch, sent)
+                return Uncertain("read timed out")
+            case Fault.NO_MEMORY:
+                return Declined("memory limit exceeded")
+            case Fault.HALF_STORED:
+                self._store(batch, sent[: len(sent) // 2])
+                return Inserted()
+
+    def count(self, batch: OpenBatch) -> tuple[int, bool]:
+        if self.down:
+            raise StoreDown("connection refused")
+        return len(self.rows.get(batch.batch.batch_id, [])), batch.token in self.running
+
+    def span_keys(self, *, since_ms: int) -> list[bytes]:
+        if self.down:
+            raise StoreDown("connection refused")
+        return self.remembered
+
+    def close(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        """What still runs lands."""
+        for batch, sent in self.running.values():
+            self._store(batch, sent)
+        self.running.clear()
+
+    def landed(self) -> Counter[bytes]:
+        """How often each span is there."""
+        return Counter(one for sent in self.rows.values() for one in sent)
+
+    def _store(self, batch: OpenBatch, sent: list[bytes]) -> None:
+        if batch.token not in self.tokens:
+            self.tokens.add(batch.token)
+            self.rows.setdefault(batch.batch.batch_id, []).extend(sent)

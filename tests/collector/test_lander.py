@@ -1,0 +1,405 @@
+"""The lander, a turn at a time, against a store with every fault that was met: each span lands once, whatever comes."""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import orjson
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.books import Account, Books
+from collector.horizon import Horizon
+from collector.lander import Clocks, Lander, next_work
+from collector.ledger import Ledger, OpenBatch
+from collector.metrics import LandingMetrics
+from collector.otlp import split_keys
+from collector.parking import Parking
+from collector.planning import SegmentPlan, plan_segment
+from collector.records import SpoolRecord
+from collector.sealed import Segment, list_segments, read_segment, segment_number
+from collector.settings import Limits
+from collector.spool import Spool
+from collector.steps import Work
+from collector.store import StoreDown
+from tests.collector.emitting import keys
+from tests.collector.pretend_store import Fault, PretendStore
+from tests.collector.spooled import NOON_MS, content, kept, resent, spool_away
+
+LIMITS = Limits(free_bytes_min=0, segment_rows_max=1)
+
+
+@dataclass
+class Time:
+    """A clock that goes where it is put."""
+
+    s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.s
+
+    def now_ms(self) -> int:
+        return NOON_MS + int(self.s * 1000)
+
+
+@dataclass
+class House:
+    """A collector without its receiving half; `restart` is what kill -9 and a new start leave of it."""
+
+    folder: Path
+    store: PretendStore = field(default_factory=PretendStore)
+    time: Time = field(default_factory=Time)
+    limits: Limits = LIMITS
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Everything in memory is lost."""
+        self.horizon = Horizon(horizon_s=1e5, keys_max=1000)
+        self.ledger = Ledger(self.folder / "ledger", self._remember, now_ms=self.time.now_ms())
+        waiting, held = [], []
+        self.books = Books(self.ledger.state.accounts)
+        for path in list_segments(self.folder / "spool"):
+            spans = read_segment(path).spans()
+            segment = Segment(segment_number(path), path, path.stat().st_size, spans)
+            if segment.number in self.ledger.state.planned:
+                held.append(segment)
+                continue
+            waiting.append(segment)
+            for sender, count in spans.items():
+                self.books.received(sender, count)
+        self.spool = Spool(self.folder / "spool", self.limits, waiting=waiting, held=held)
+        self.registry = CollectorRegistry()
+        self.lander = Lander(
+            spool=self.spool,
+            ledger=self.ledger,
+            horizon=self.horizon,
+            parking=Parking(self.folder / "parked"),
+            books=self.books,
+            store=self.store,
+            metrics=LandingMetrics(self.registry),
+            limits=self.limits,
+            spool_id="ab",
+            clocks=Clocks(monotonic=self.time.monotonic, now_ms=self.time.now_ms),
+            held=held,
+        )
+
+    def _remember(self, plan: SegmentPlan) -> None:
+        for sender, blob in plan.keys.items():
+            self.horizon.add(sender, split_keys(blob), plan.received_ms)
+
+    def receive(self, *records: SpoolRecord) -> None:
+        """What the receiving half does."""
+        for record in records:
+            spool_away(self.spool, record, now_ms=self.time.now_ms())
+            self.books.received(record.sender, record.spans)
+
+    def turn(self) -> None:
+        """One turn, and the time it asks for."""
+        try:
+            self.time.s += max(0.001, self.lander.turn())
+        except StoreDown:
+            self.time.s += 1.0
+
+    def turns(self, count: int = 200) -> None:
+        for _ in range(count):
+            self.turn()
+            if not self.pending:
+                return
+
+    @property
+    def pending(self) -> int:
+        return sum(account.pending for account in self.books.accounts().values())
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"tollway_collector_{name}", labels) or 0.0
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+    return House(tmp_path)
+
+
+def test_what_was_received_lands_and_its_segment_goes(house: House) -> None:
+    sent = keys(3)
+    house.receive(kept(sent))
+    house.turns()
+    assert house.store.landed() == Counter(sent)
+    assert house.books.accounts() == {"gateway": Account(received=3, stored=3)}
+    assert list_segments(house.folder / "spool") == []
+    assert house.spool.bytes == 0
+
+
+def test_spans_that_come_again_in_another_body_land_once(house: House) -> None:
+    a, b, c = keys(3)
+    house.receive(kept([a, b]), kept([b, c]), kept([a, b, c]), resent(2))
+    house.turns()
+    assert house.store.landed() == Counter([a, b, c])
+    assert house.books.accounts() == {"gateway": Account(received=9, stored=3, duplicate=6)}
+
+
+def test_spans_seen_before_a_restart_are_known_after_it(house: House) -> None:
+    sent = keys(2)
+    house.receive(kept(sent))
+    house.turns()
+    house.restart()
+    house.receive(kept(sent[:1]))
+    house.turns()
+    assert house.store.landed() == Counter(sent)
+    assert house.books.accounts() == {"gateway": Account(received=3, stored=2, duplicate=1)}
+
+
+def test_a_ledger_that_is_new_learns_from_the_store_what_landed_before_it(house: House) -> None:
+    a, b = keys(2)
+    house.store.remembered = [a]
+    house.receive(kept([a, b]))
+    house.turns()
+    assert house.store.landed() == Counter([b])
+
+
+def test_a_damaged_ledger_learns_from_the_store_too(house: House) -> None:
+    sent = keys(2)
+    house.receive(kept(sent))
+    house.turns()
+    for path in (house.folder / "ledger").iterdir():
+        path.write_bytes(path.read_bytes()[:-40])
+    house.store.remembered = sent
+    house.restart()
+    house.receive(kept(sent))
+    house.turns()
+    assert house.store.landed() == Counter(sent)
+
+
+def test_nothing_is_inserted_before_the_store_has_told_what_it_knows(house: House) -> None:
+    house.store.down = True
+    house.receive(kept(keys(1)))
+    house.turns(10)
+    assert not house.ledger.state.planned
+    house.store.down = False
+    house.turns()
+    assert house.pending == 0
+
+
+def test_an_outage_of_two_hours_delays_and_loses_nothing(house: House) -> None:
+    house.turn()
+    house.store.down = True
+    sent = keys(40)
+    while house.time.s < 7200:
+        if house.time.s < 4000 and sent:
+            house.receive(kept([sent[int(house.time.s / 100) % 40]]))
+        house.turn()
+    assert house.store.inserts == []
+    house.store.down = False
+    started = house.time.s
+    house.turns(1000)
+    assert house.store.landed() == Counter(sent)
+    assert house.time.s - started < 60
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_every_fault_of_one_insert_ends_with_each_span_there_once_or_parked(house: House, fault: Fault) -> None:
+    sent = keys(4)
+    house.store.faults = deque([fault])
+    house.receive(kept(sent))
+    house.turns(20)
+    house.store.finish()
+    house.turns()
+    account = house.books.accounts()["gateway"]
+    assert house.pending == 0
+    assert account.stored + account.parked == 4
+    assert house.store.landed() == Counter(sent[: account.stored])
+    assert account.parked == (2 if fault is Fault.HALF_STORED else 0)
+
+
+STORY = (Fault.NONE, Fault.NO_ANSWER_STORED, Fault.NO_ANSWER_LOST, Fault.TOKEN_BURNT, Fault.STILL_RUNNING)
+
+
+@pytest.mark.parametrize("restart_after", [None, 1, 2, 3, 4, 5])
+def test_every_story_of_two_faults_and_a_kill_ends_with_each_span_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart_after: int | None
+) -> None:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+    for number, story in enumerate(product(STORY, repeat=2)):
+        house = House(tmp_path / str(number), PretendStore(faults=deque(story)))
+        sent = keys(3)
+        house.receive(kept(sent[:2]), kept(sent[1:]))
+        for turn in range(12):
+            if turn == restart_after:
+                house.restart()
+            house.turn()
+        house.store.finish()
+        house.turns()
+        assert house.store.landed() == Counter(sent), story
+        assert house.books.accounts() == {"gateway": Account(received=4, stored=3, duplicate=1)}, story
+
+
+def test_a_burnt_token_is_replaced_and_the_alarm_rings(house: House) -> None:
+    house.store.faults = deque([Fault.TOKEN_BURNT])
+    house.receive(kept(keys(2)))
+    house.turns()
+    first, second = house.store.inserts
+    assert (first.split("#")[1], second.split("#")[1]) == ("1", "2")
+    assert house.metric("tokens_renewed_total") == 1
+
+
+def test_an_unknown_outcome_never_earns_a_new_token(house: House) -> None:
+    house.store.faults = deque([Fault.NO_ANSWER_LOST] * 5)
+    house.receive(kept(keys(2)))
+    house.turns()
+    assert len(house.store.inserts) == 6
+    assert len(set(house.store.inserts)) == 1
+
+
+def test_a_batch_that_landed_before_the_kill_is_not_inserted_again(house: House) -> None:
+    house.store.faults = deque([Fault.NO_ANSWER_STORED])
+    house.receive(kept(keys(2)))
+    while not house.store.inserts:
+        house.turn()
+    house.restart()
+    house.turns()
+    assert len(house.store.inserts) == 1
+    assert house.books.accounts()["gateway"].stored == 2
+
+
+def test_a_poisoned_span_is_halved_out_and_parked_with_its_reason_while_the_rest_lands(house: House) -> None:
+    sent = keys(16)
+    house.store.refuses = lambda one: one == sent[5]
+    house.receive(kept(sent))
+    house.turns()
+    assert house.store.landed() == Counter(one for one in sent if one != sent[5])
+    assert house.books.accounts() == {"gateway": Account(received=16, stored=15, parked=1)}
+    (reason,) = (house.folder / "parked").glob("*.json")
+    assert orjson.loads(reason.read_bytes())["reason"] == "cannot parse"
+    assert reason.with_suffix(".otlp").stat().st_size > 0
+    assert house.metric("batches_total", end="parked") == 1
+
+
+def test_a_kill_between_halves_loses_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+    for after in range(1, 12):
+        house = House(tmp_path / str(after))
+        sent = keys(8)
+        poison = sent[3]
+        house.store.refuses = lambda one, poison=poison: one == poison  # type: ignore[misc]
+        house.receive(kept(sent))
+        for _ in range(after):
+            house.turn()
+        house.restart()
+        house.turns()
+        assert house.store.landed() == Counter(one for one in sent if one != poison)
+        assert house.books.accounts() == {"gateway": Account(received=8, stored=7, parked=1)}
+
+
+def test_a_batch_that_waits_blocks_nobody(house: House) -> None:
+    house.turn()
+    house.store.faults = deque([Fault.STILL_RUNNING])
+    slow, quick = keys(1), keys(1)
+    house.receive(kept(slow), kept(quick))
+    house.turns(30)
+    assert house.store.landed() == Counter(quick)
+    assert house.metric("set_aside_batches") == 1
+    house.store.finish()
+    house.turns()
+    assert house.store.landed() == Counter(slow + quick)
+
+
+def test_new_segments_are_left_in_the_spool_while_too_many_batches_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+    house = House(tmp_path, limits=Limits(free_bytes_min=0, segment_rows_max=1, set_aside_max=2))
+    house.store.faults = deque([Fault.NO_MEMORY] * 1000)
+    house.receive(*(kept(keys(1)) for _ in range(5)))
+    for _ in range(100):
+        house.turn()
+    assert len(house.ledger.state.planned) == 2
+    house.store.faults.clear()
+    house.turns(500)
+    assert house.pending == 0
+
+
+def test_a_damaged_segment_lands_what_is_readable_and_is_parked_whole(house: House) -> None:
+    good, bad = keys(2), keys(3)
+    house.receive(kept(good))
+    house.spool.append([kept(bad), kept(good[:1] + keys(1))], now=0.0, now_ms=NOON_MS)
+    house.books.received("gateway", 5)
+    house.spool.seal_if_due(1e9)
+    path = list_segments(house.folder / "spool")[-1]
+    data = bytearray(path.read_bytes())
+    data[300] ^= 1
+    path.write_bytes(data)
+    house.turns()
+    assert sum(house.store.landed().values()) == 3
+    assert house.books.accounts() == {"gateway": Account(received=7, stored=3, duplicate=1, parked=3)}
+    assert (house.folder / "parked" / path.name).read_bytes() == bytes(data)
+    assert house.metric("damaged_segments_total") == 1
+
+
+def test_a_segment_that_vanished_after_it_was_planned_parks_its_batch_and_goes_on(house: House) -> None:
+    house.turn()
+    house.store.faults = deque([Fault.NO_MEMORY])
+    house.receive(kept(keys(2)))
+    house.turn()
+    house.turn()
+    for path in list_segments(house.folder / "spool"):
+        path.unlink()
+    house.restart()
+    house.turns()
+    assert house.ledger.state.accounts == {"gateway": Account(received=2, parked=2)}
+
+
+def test_a_full_disk_under_the_ledger_delays_and_loses_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.turn()
+    house.receive(kept(keys(2)), kept(keys(2)))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fdatasync", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                house.lander.turn()
+    house.turns()
+    assert house.books.accounts() == {"gateway": Account(received=4, stored=4)}
+
+
+def test_a_plan_without_a_release_is_released_at_the_next_start(house: House) -> None:
+    house.receive(kept(keys(2)))
+    segment = list_segments(house.folder / "spool")[0]
+    saved = segment.read_bytes()
+    house.turns()
+    segment.write_bytes(saved)
+    house.restart()
+    assert list_segments(house.folder / "spool") == []
+    house.turns()
+    assert house.books.accounts() == {"gateway": Account(received=2, stored=2)}
+
+
+def works(*stands: tuple[bool, float]) -> Sequence[Work]:
+    horizon = Horizon(horizon_s=1, keys_max=1)
+    (batch,) = plan_segment(1, content(kept(keys(1))), horizon, spool_id="a", expected={}).batches
+    return [Work(OpenBatch(batch, attempt=n), aside=aside, due=due) for n, (aside, due) in enumerate(stands)]
+
+
+@pytest.mark.parametrize(
+    ("stands", "aside_first", "chosen"),
+    [
+        ((), False, None),
+        (((False, 0), (False, 0)), False, 0),
+        (((True, 0), (False, 0)), False, 1),
+        (((True, 0), (False, 0)), True, 0),
+        (((True, 0), (True, 0)), False, 1),
+        (((True, 9), (False, 0)), True, 1),
+        (((True, 9),), False, None),
+    ],
+)
+def test_the_oldest_fresh_batch_goes_first_and_of_those_set_aside_the_newest(
+    stands: tuple[tuple[bool, float], ...], aside_first: bool, chosen: int | None
+) -> None:
+    work = next_work(works(*stands), 5.0, aside_first=aside_first)
+    assert (work.open.attempt if work else None) == chosen
