@@ -42,7 +42,7 @@ class Journal:
         self._folder = Folder.create(root, worker)
         self.outbox = Outbox()
         self.parked = Parked(root, self._folder.path.name)
-        self.recovered = adopt_orphans(root, self.outbox)
+        self.recovered = adopt_orphans(root, self.outbox, self.parked)
         self._log = Log(self._folder, self.outbox)
         self._lock = self._log.lock
         self._spans = SpanEncoder(self._folder.path.name)

@@ -1,4 +1,4 @@
-"""Spans that no collector will ever take, and segments with damage in them: set aside, counted, never deleted by us.
+"""What nobody takes: refused spans, unreadable intents, damaged segments. Set aside, counted, never deleted by us.
 
 They lie in `<root>/parked`, one file a process, in the journal's own format; `read_parked` gives them back with the
 reason, so that they can be sent again once the cause is mended. Their bytes count against the journal's bound.
@@ -25,7 +25,7 @@ class Parked:
         self.bytes = sum(path.stat().st_size for path in self._folder.iterdir())
 
     def span(self, reason: str, span: bytes) -> None:
-        """Set one span aside; it survives power loss when this returns. Raises OSError."""
+        """Set one span (or an intent's payload) aside; it survives power loss when this returns. Raises OSError."""
         if self._writer is None:
             self._writer = SegmentWriter(self._path)
             sync_folder(self._folder)

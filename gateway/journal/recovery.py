@@ -18,6 +18,7 @@ from gateway.domain.segments import Record, SegmentWriter, read_records, sync_fo
 from gateway.domain.usage import Completeness
 from gateway.journal.folder import Folder
 from gateway.journal.outbox import Outbox
+from gateway.journal.parked import Parked
 from gateway.journal.records import (
     ATTEMPT_ID,
     CARRY,
@@ -48,7 +49,7 @@ class Recovered:
     """Left for the next start, because the disk refused."""
 
 
-def adopt_orphans(root: Path, outbox: Outbox) -> Recovered:
+def adopt_orphans(root: Path, outbox: Outbox, parked: Parked) -> Recovered:
     """Recover every journal folder under `root` whose process is gone, and put its segments into the outbox."""
     found = Recovered()
     for path in Folder.others(root):
@@ -56,7 +57,7 @@ def adopt_orphans(root: Path, outbox: Outbox) -> Recovered:
         if folder is None:
             continue
         try:
-            _settle(folder, found)
+            _settle(folder, parked, found)
             outbox.adopt(folder, folder.segments())
         except OSError:
             _log.exception("the journal %s could not be recovered; the next start tries again", path)
@@ -96,7 +97,7 @@ class _Unfinished:
             self.operations.pop(record.payload[:8], None)
 
 
-def _settle(folder: Folder, found: Recovered) -> None:
+def _settle(folder: Folder, parked: Parked, found: Recovered) -> None:
     """Leave no intent in that folder without an end. Raises OSError."""
     folder.ballast.unlink(missing_ok=True)
     for stale in folder.path.glob("*.tmp"):
@@ -109,11 +110,11 @@ def _settle(folder: Folder, found: Recovered) -> None:
         found.damaged_records += len(records.corrupt)
         for record in records.records:
             _read(unfinished, record, path, found)
-    if segments and (unfinished.attempts or unfinished.operations):
-        last_sign = segments[-1].stat().st_mtime_ns
-        number = int(segments[-1].stem) + 1
-        _write(folder, number, list(_lost(unfinished, folder.path.name, last_sign, found)))
     found.folders += 1
+    if unfinished.attempts or unfinished.operations:
+        intents = _decoded(unfinished, parked, found)
+        last_sign = segments[-1].stat().st_mtime_ns
+        _write(folder, int(segments[-1].stem) + 1, list(_lost(unfinished, intents, folder.path.name, last_sign, found)))
 
 
 def _read(unfinished: _Unfinished, record: Record, path: Path, found: Recovered) -> None:
@@ -124,26 +125,35 @@ def _read(unfinished: _Unfinished, record: Record, path: Path, found: Recovered)
         found.damaged_records += 1
 
 
-def _lost(unfinished: _Unfinished, instance: str, at: int, found: Recovered) -> Iterator[tuple[int, bytes]]:
+def _decoded(unfinished: _Unfinished, parked: Parked, found: Recovered) -> dict[bytes, Intent]:
+    """Every unfinished intent by its payload. One that cannot be read, another version's, is parked as it is."""
+    decoded: dict[bytes, Intent] = {}
+    payloads = dict.fromkeys(unfinished.attempts.values())
+    payloads |= dict.fromkeys(payload for group in unfinished.operations.values() for payload in group.values())
+    for payload in payloads:
+        try:
+            decoded[payload] = decode_intent(payload)
+        except RecordInvalid as error:
+            _log.error("attempt %s: %s", payload[ATTEMPT_ID].hex(), error)
+            parked.span(str(error), payload)
+            found.damaged_records += 1
+    return decoded
+
+
+def _lost(
+    unfinished: _Unfinished, decoded: Mapping[bytes, Intent], instance: str, at: int, found: Recovered
+) -> Iterator[tuple[int, bytes]]:
     """Kind and payload of each record that finishes what was not."""
     encoder = SpanEncoder(instance)
-    for attempt_id, intent in _decoded(unfinished.attempts, found):
-        found.lost_attempts += 1
-        yield END, attempt_id + encoder.attempt(_lost_attempt(intent, at))
+    for attempt_id, payload in unfinished.attempts.items():
+        if payload in decoded:
+            found.lost_attempts += 1
+            yield END, attempt_id + encoder.attempt(_lost_attempt(decoded[payload], at))
     for span_id, payloads in unfinished.operations.items():
-        intents = [intent for _, intent in _decoded(payloads, found)]
+        intents = [decoded[payload] for payload in payloads.values() if payload in decoded]
         if intents:
             found.lost_operations += 1
             yield OPERATION, span_id + encoder.operation(_lost_operation(intents, at))
-
-
-def _decoded(payloads: Mapping[bytes, bytes], found: Recovered) -> Iterator[tuple[bytes, Intent]]:
-    for attempt_id, payload in payloads.items():
-        try:
-            yield attempt_id, decode_intent(payload)
-        except RecordInvalid as error:
-            _log.error("attempt %s: %s", attempt_id.hex(), error)
-            found.damaged_records += 1
 
 
 def _lost_attempt(intent: Intent, at: int) -> Attempt:
