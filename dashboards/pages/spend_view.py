@@ -1,0 +1,129 @@
+"""The Spend page's answer in words and cards. Pure: an answer goes in, components come out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from analytics.spend import Figures
+from analytics.windows import Window
+from dashboards import formats
+from dashboards.components import states
+from dashboards.components.cards import Kpi, kpi
+from dashboards.filters import Filters
+from dashboards.periods import window_label
+from dashboards.questions import Spend
+
+LABELS = ("Spend", "Spent on fallbacks", "Cancelled attempts", "Saved by the vendors' caches")
+
+
+def kpis(answer: Spend) -> list[Any]:
+    """The four headline figures, each against the window before."""
+    now, before = answer.kpis.current, answer.kpis.previous
+    against = window_label(answer.window.previous())
+    return [
+        kpi(card)
+        for card in (
+            _spend(now, before, against),
+            _fallbacks(now, before, against),
+            _cancelled(now, before, against),
+            _cache(now, before, against),
+        )
+    ]
+
+
+def notices(answer: Spend, filters: Filters, now: datetime) -> list[Any]:
+    """What a reader has to know before trusting the figures; the worst first."""
+    said: list[Any] = [
+        states.alert("warning", "Part of this address was not understood", fault) for fault in filters.faults
+    ]
+    if not answer.by_alias_tenant.height:
+        period = filters.period
+        elsewhere = filters.narrowed() and any((answer.choices.aliases, answer.choices.tenants))
+        said.append(
+            states.nothing_matches(f"/spend?{Filters(period).query()}")
+            if elsewhere
+            else states.no_traffic(period.label, answer.newest, now)
+        )
+    elif not answer.agrees:
+        said.append(
+            states.alert(
+                "info",
+                "Traffic is landing while this page is read",
+                "The headline and the rows are some moments apart. Read again for a settled view.",
+            )
+        )
+    return said
+
+
+def _spend(now: Figures, before: Figures, against: str) -> Kpi:
+    return Kpi(
+        "spend-kpi-total",
+        LABELS[0],
+        formats.money(now.cost_usd),
+        formats.exact(now.cost_usd),
+        _change(now.cost_usd, before.cost_usd, against),
+        _left_out(now),
+        floor=now.is_floor,
+    )
+
+
+def _fallbacks(now: Figures, before: Figures, against: str) -> Kpi:
+    part = formats.share(now.fallback_cost_usd, now.cost_usd)
+    return Kpi(
+        "spend-kpi-fallback",
+        LABELS[1],
+        formats.money(now.fallback_cost_usd),
+        formats.exact(now.fallback_cost_usd),
+        _change(now.fallback_cost_usd, before.fallback_cost_usd, against),
+        f"{part} of the spend, at depth 1 and deeper" if now.cost_usd else "",
+    )
+
+
+def _cancelled(now: Figures, before: Figures, against: str) -> Kpi:
+    part = formats.share(Decimal(now.cancelled), Decimal(now.attempts))
+    unmeasured = f"; {formats.count(now.unmeasured)} have no final usage" if now.unmeasured else ""
+    return Kpi(
+        "spend-kpi-cancelled",
+        LABELS[2],
+        formats.count(now.cancelled),
+        str(now.cancelled),
+        _change(Decimal(now.cancelled), Decimal(before.cancelled), against),
+        f"{part} of {formats.plural(now.attempts, 'attempt')}{unmeasured}" if now.attempts else "",
+    )
+
+
+def _cache(now: Figures, before: Figures, against: str) -> Kpi:
+    part = formats.share(Decimal(now.cache_read_tokens), Decimal(now.input_tokens))
+    return Kpi(
+        "spend-kpi-cache",
+        LABELS[3],
+        formats.money(now.cache_saving_usd),
+        formats.exact(now.cache_saving_usd),
+        _change(now.cache_saving_usd, before.cache_saving_usd, against),
+        f"{part} of input tokens were read from a cache" if now.input_tokens else "",
+    )
+
+
+def _left_out(now: Figures) -> str:
+    """What the spend does not hold, in words; empty when it holds everything."""
+    left = []
+    if now.unmeasured:
+        seen = f" (their running counts come to {formats.money(now.partial_cost_usd)})" if now.partial_cost_usd else ""
+        left.append(f"{formats.plural(now.unmeasured, 'attempt')} without final usage{seen}")
+    if now.unpriced:
+        left.append(f"{formats.plural(now.unpriced, 'attempt')} without a price")
+    if left:
+        return f"Leaves out {' and '.join(left)}"
+    return "Every attempt is measured and priced" if now.attempts else ""
+
+
+def _change(now: Decimal, before: Decimal, against: str) -> str:
+    said = formats.change(now, before)
+    return f"Nothing in {against} to compare with" if said == formats.NOTHING_BEFORE else f"{said} against {against}"
+
+
+def window_words(window: Window) -> str:
+    """The window to the minute, for a tooltip."""
+    return f"{window.since:%Y-%m-%d %H:%M} to {window.until:%Y-%m-%d %H:%M} UTC, end excluded"
