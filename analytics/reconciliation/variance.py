@@ -80,7 +80,7 @@ class Evidence:
         ]
         pieces += [f"floor={self.floor_tokens}"] if self.floor_tokens is not None else []
         pieces += [f"ceiling={self.ceiling_tokens}"] if self.ceiling_tokens is not None else []
-        pieces += [f"attempts={','.join(self.attempt_ids)}"] if self.attempt_ids else []
+        pieces += [f"attempts={' '.join(self.attempt_ids)}"] if self.attempt_ids else []
         pieces += [self.note] if self.note else []
         return "; ".join(pieces)
 

@@ -1,5 +1,5 @@
--- What vendors billed. A row of invoice_imports makes a file's lines visible: it is written last, so a load that was cut
--- off is never seen. Nothing is deleted: an older import stays beside the one that replaced it.
+-- What vendors billed. A row of invoice_imports makes a file's lines visible: it is written last, so a load that was
+-- cut off is never seen. Nothing is deleted: an older import stays beside the one that replaced it.
 CREATE TABLE IF NOT EXISTS tollway.invoice_imports {on_cluster}
 (
     import_id    String COMMENT 'SHA-256 of the file, hexadecimal',

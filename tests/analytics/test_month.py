@@ -1,0 +1,216 @@
+"""A small month on a real store: attempts land, cards and an invoice are loaded, and each cent has its class."""
+
+import json
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from analytics import rate_cards
+from analytics.exports import write_month
+from analytics.invoices import import_file
+from analytics.reconciliation import VarianceClass, areconcile_month, reconcile_month
+from analytics.windows import MonthInvalid
+from gateway.domain.money import plain
+from gateway.domain.usage import Usage
+from sql import clients
+from tests.analytics.invoice_files import csv_file, empty_bucket, row
+from tests.analytics.landed import attempt, land
+from tests.analytics.recon_builders import DAY, IN, OUT, card, instant
+from tests.conftest import RunningStore
+
+NOW = instant("2026-11-20")
+MONTH = "2026-11"
+CARDS = [card(), card({IN: "0.30", OUT: "0.60"}, account="org-eu")]
+SNAPSHOT = "gpt-4o-mini-2024-07-18"
+
+
+def settle(writer: Client, folder: Path) -> None:
+    """One day with a cause of every class but RATE and UNTRACKED_CHARGE; another with those two."""
+    rate_cards.load(writer, CARDS, now=NOW)
+    next_day = "2026-11-04T12:00"
+    land(
+        writer,
+        attempt(usage=Usage(input_uncached=1000, output=100), response_model=SNAPSHOT),
+        attempt(tenant="globex", usage=Usage(input_uncached=3000, output=300, reasoning=50), response_model=SNAPSHOT),
+        attempt(outcome="cancelled", completeness="estimated", usage=Usage(input_uncached=1000, output=40)),
+        attempt(
+            outcome="error", completeness="estimated", usage=Usage(input_uncached=500, output=20),
+            error_type="stream_broken", http_status=200,
+        ),
+        attempt(tenant="globex", fallback_depth=1, fallback_reason="stream_broken", attempt_index=1, queue_seconds=0.5),
+        attempt(outcome="error", completeness="unknown", error_type="rate_limited", http_status=429),
+        attempt(outcome="refused", completeness="unknown", error_type="breaker_open"),
+        attempt(outcome="ok", completeness="unknown", max_output_tokens=0, request_bytes=900),
+        attempt(next_day, usage=Usage(input_uncached=10_000)),
+        attempt("2026-11-05", usage=Usage(output=7)),
+    )  # fmt: skip
+    november_4 = DAY + timedelta(days=1)
+    rows = [
+        # Metered 5000, seen by the cancelled one 1000 and by the broken one 500, and 800 of the silent one: 7300.
+        row("0.001095", "7300", f"{SNAPSHOT}, input"),
+        # Metered 550; 40 and 20 seen, 200 silent, and a surcharge of 0.000100: 810 tokens cost 0.000486.
+        row("0.000586", "810", f"{SNAPSHOT}, output"),
+        row("0.003000", "10000", "gpt-4o-mini, input", day=november_4),
+        row("0.010000", "500", "gpt-4o, output", day=november_4),
+        empty_bucket(DAY + timedelta(days=2)),
+    ]
+    import_file(writer, csv_file(folder, *rows), provider="openai", account="org-main", now=NOW)
+
+
+@pytest.fixture
+def month(writer: Client, tmp_path: Path) -> Path:
+    settle(writer, tmp_path)
+    return tmp_path
+
+
+def test_a_month_has_its_classes_to_the_last_digit(month, reader):
+    found = reconcile_month(reader, MONTH, now=NOW)
+    assert {name.value: plain(amount) for name, amount in found.by_class.items()} == {
+        "RATE": "0.0015",
+        "VOLUME": "0.00024",  # 800 x 0.00000015 + 200 x 0.0000006
+        "UNTRACKED_CHARGE": "0.01",
+        "UNBILLED_USAGE": "-0.0000042",
+        "CANCELLED_STREAM": "0.000174",
+        "RETRY_OR_FALLBACK": "0.000087",
+        "ROUNDING": "0",
+        "UNEXPLAINED": "0.0001",
+    }
+    assert found.variance == sum(found.by_class.values()) == found.invoiced - found.metered
+    assert found.unexplained == Decimal("0.0001")
+
+
+def test_the_evidence_names_attempts_and_cards(month, reader):
+    found = reconcile_month(reader, MONTH, now=NOW)
+    parts = {part.variance_class: part for line in found.lines for part in line.parts}
+    assert parts[VarianceClass.RATE].evidence.card_id == CARDS[1].card_id
+    assert parts[VarianceClass.CANCELLED_STREAM].evidence.attempts == 1
+    ids = parts[VarianceClass.VOLUME].evidence.attempt_ids
+    asked = "SELECT completeness, outcome FROM tollway.attempts WHERE attempt_id = {id:String}"
+    assert reader.query(asked, parameters={"id": ids[0]}).result_rows == [("unknown", "ok")]
+    assert set(found.card_ids) == {each.card_id for each in CARDS}
+
+
+def test_an_account_is_summed_up_with_what_it_leaves_out(month, reader):
+    (account,) = reconcile_month(reader, MONTH, now=NOW).accounts
+    assert (account.provider, account.account, account.status) == ("openai", "org-main", "within_tolerance")
+    assert (account.invoiced_days, account.billed_rows, account.tolerance) == (3, 4, 1)
+    assert (account.unmeasured, account.unpriced) == (3, 0)
+
+
+def test_an_account_without_an_invoice_says_so_and_its_usage_is_unbilled(writer, reader):
+    rate_cards.load(writer, CARDS, now=NOW)
+    land(writer, attempt(account="local"))
+    found = reconcile_month(reader, MONTH, now=NOW)
+    assert [account.status for account in found.accounts] == ["no_invoice"]
+    assert found.by_class[VarianceClass.UNBILLED_USAGE] == -found.metered == Decimal("-0.00021")
+
+
+def test_only_the_month_itself_counts(writer, reader, tmp_path):
+    rate_cards.load(writer, CARDS, now=NOW)
+    land(writer, attempt("2026-10-31T23:59:59.999999"), attempt("2026-12-01"))
+    rows = [row(day=date(2026, 10, 31)), row(day=date(2026, 12, 1))]
+    import_file(writer, csv_file(tmp_path, *rows), provider="openai", account="org-main", now=NOW)
+    assert reconcile_month(reader, MONTH, now=NOW).lines == ()
+
+
+def test_a_month_that_has_not_begun_is_refused(reader):
+    with pytest.raises(MonthInvalid, match="2026-12 has not begun"):
+        reconcile_month(reader, "2026-12", now=NOW)
+    with pytest.raises(MonthInvalid, match="write it as 2026-11"):
+        reconcile_month(reader, "11/2026", now=NOW)
+
+
+def test_the_frame_of_the_lines_sums_to_the_month(month, reader):
+    found = reconcile_month(reader, MONTH, now=NOW)
+    frame = found.lines_frame()
+    assert frame["amount"].sum() == found.variance
+    whole = frame.filter(pl.col("part") == 0)
+    assert (whole["invoiced"].sum(), whole["metered"].sum()) == (found.invoiced, found.metered)
+    assert frame.schema["amount"] == pl.Decimal(38, 18)
+
+
+async def test_the_async_twin_gives_the_same(month, store: RunningStore, reader):
+    client = await clients.async_reader(store.url, store.password("reader"))
+    try:
+        assert await areconcile_month(client, MONTH, now=NOW) == reconcile_month(reader, MONTH, now=NOW)
+    finally:
+        await client.close()
+
+
+GOLDEN = Path(__file__).parent / "golden_month"
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_the_pack_is_what_it_was_to_the_byte(month, reader):
+    """The golden files name attempts by ids that differ between runs; those are written as `*`."""
+    write_month(reader, MONTH, month / "pack", now=NOW)
+    for path in sorted(GOLDEN.iterdir()):
+        assert _without_ids((month / "pack" / path.name).read_bytes()) == path.read_bytes(), path.name
+
+
+def test_two_runs_give_the_same_bytes_whenever_they_run(month, reader):
+    write_month(reader, MONTH, month / "one", now=NOW)
+    write_month(reader, MONTH, month / "two", now=NOW + timedelta(days=3))
+    assert written(month / "one") == written(month / "two")
+    assert sorted(written(month / "one")) == [
+        "manifest.json",
+        "recon_by_alias_tenant.csv",
+        "recon_lines.csv",
+        "recon_summary.csv",
+    ]
+
+
+def test_the_manifest_holds_the_files_together(month, reader):
+    manifest = write_month(reader, MONTH, month / "pack", now=NOW)
+    content = json.loads((month / "pack" / "manifest.json").read_bytes())
+    assert [path.name for path in manifest.paths] == [file["name"] for file in content["files"]] + ["manifest.json"]
+    assert content["control_totals"]["invoiced"] == "0.014681"
+    assert content["control_totals"]["var_unexplained"] == "0.0001"
+    assert content["rate_cards"] == sorted(each.card_id for each in CARDS)
+
+
+def test_what_was_invoiced_is_what_owners_are_charged(month, reader):
+    write_month(reader, MONTH, month / "pack", now=NOW)
+    frame = pl.read_csv(month / "pack" / "recon_by_alias_tenant.csv", infer_schema=False)
+    charged = dict(
+        zip(frame["tenant"] + "/" + frame["fallback_depth"].fill_null(""), frame["billed_cost"], strict=True)
+    )
+    assert sum(map(Decimal, charged.values())) == Decimal("0.014681")
+    assert Decimal(charged["(unallocated)/"]) == Decimal("0.0101")
+    assert Decimal(charged["globex/1"]) > 0
+
+
+def test_a_month_without_anything_is_a_pack_of_headers(reader, tmp_path):
+    manifest = write_month(reader, MONTH, tmp_path / "pack", now=NOW)
+    assert [file.rows for file in manifest.files] == [0, 0, 0]
+    assert manifest.controls["invoiced"] == "0"
+
+
+def test_a_pack_that_cannot_be_written_leaves_no_manifest_that_vouches_for_it(month, reader):
+    pack = month / "pack"
+    write_month(reader, MONTH, pack, now=NOW)
+    (pack / "recon_lines.csv").unlink()
+    (pack / "recon_lines.csv").mkdir()
+    with pytest.raises(OSError, match="recon_lines"):
+        write_month(reader, MONTH, pack, now=NOW)
+    assert not (pack / "manifest.json").exists()
+
+
+def test_names_that_would_run_as_formulas_are_guarded(writer, reader, tmp_path):
+    rate_cards.load(writer, CARDS, now=NOW)
+    land(writer, attempt(tenant="=HYPERLINK(1)"))
+    write_month(reader, MONTH, tmp_path / "pack", now=NOW)
+    assert b"\r\n'=HYPERLINK(1),fast," in (tmp_path / "pack" / "recon_by_alias_tenant.csv").read_bytes()
+
+
+def _without_ids(content: bytes) -> bytes:
+    named = re.sub(rb"attempts=[0-9a-f ]+", b"attempts=*", content)
+    return re.sub(rb'"(bytes|sha256)": "?\w+"?', rb'"\1": "*"', named)
