@@ -1,0 +1,91 @@
+"""What an upstream's answer means, and whose failure it is."""
+
+from typing import Any
+
+import pytest
+
+from gateway.domain.reasons import Reason
+from gateway.flow.answer import blame, forwarded, identity, is_error, parsed, status_of
+
+
+def fault(**error: Any) -> dict[str, object]:
+    return {"error": error}
+
+
+BLAME = [
+    (429, None, Reason.RATE_LIMITED),
+    (500, None, Reason.SERVER_ERROR),
+    (503, fault(code="x"), Reason.SERVER_ERROR),
+    (529, None, Reason.SERVER_ERROR),
+    (408, None, Reason.SERVER_ERROR),
+    (401, fault(code="invalid_api_key"), Reason.UPSTREAM_AUTH),
+    (403, None, Reason.UPSTREAM_AUTH),
+    (403, fault(code="content_filter"), Reason.CONTENT_FILTER),
+    (302, None, Reason.BAD_RESPONSE),
+    (400, None, Reason.CALLER_ERROR),
+    (400, fault(code="invalid_value"), Reason.CALLER_ERROR),
+    (404, fault(code="model_not_found"), Reason.CALLER_ERROR),
+    (422, fault(message=None), Reason.CALLER_ERROR),
+    (400, {"error": "text"}, Reason.CALLER_ERROR),
+    (400, fault(code="context_length_exceeded"), Reason.CONTEXT_TOO_LONG),
+    (400, fault(message="This model's maximum context length is 8192 tokens."), Reason.CONTEXT_TOO_LONG),
+    (400, fault(code="content_filter"), Reason.CONTENT_FILTER),
+    (400, fault(type="content_policy_violation"), Reason.CONTENT_FILTER),
+]
+
+
+@pytest.mark.parametrize(("status", "fields", "reason"), BLAME, ids=str)
+def test_a_status_and_its_body_name_the_reason(status: int, fields: dict[str, object] | None, reason: Reason) -> None:
+    assert blame(status, fields) is reason
+
+
+STATUSES = [
+    (fault(code=429), 429),
+    (fault(code="503"), 503),
+    (fault(status=404), 404),
+    (fault(code="server_error"), 502),
+    (fault(code=200), 502),
+    (fault(), 502),
+    ({"error": "text"}, 502),
+    (None, 502),
+]
+
+
+@pytest.mark.parametrize(("fields", "status"), STATUSES, ids=str)
+def test_an_error_under_status_200_gets_the_status_it_names(fields: dict[str, object] | None, status: int) -> None:
+    assert status_of(fields) == status
+
+
+def test_an_answer_with_choices_is_no_error_even_if_it_mentions_one() -> None:
+    assert is_error({"error": {"message": "x"}})
+    assert not is_error({"error": None, "choices": [1]})
+    assert not is_error({"error": {"message": "partial"}, "choices": [1]})
+
+
+def test_only_what_tells_a_client_when_to_come_back_is_forwarded() -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"retry-after", b"17"),
+        (b"retry-after-ms", b"17000"),
+        (b"x-should-retry", b"false"),
+        (b"x-ratelimit-remaining-requests", b"0"),
+        (b"openai-organization", b"ours"),
+        (b"set-cookie", b"c=1"),
+        (b"x-request-id", b"theirs"),
+        (b"transfer-encoding", b"chunked"),
+    ]
+    names = [line.split(b":")[0] for line in forwarded(headers).split(b"\r\n") if line]
+    assert names == [
+        b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-ratelimit-remaining-requests",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b"\xff"])
+def test_what_is_no_json_object_is_no_answer(body: bytes) -> None:
+    assert parsed(body) is None
+
+
+def test_an_answer_names_itself_as_far_as_it_does() -> None:
+    assert identity({"id": "x", "model": "m", "choices": [{"finish_reason": "stop"}]}) == ("x", "m", "stop")
+    assert identity({"id": 7, "choices": []}) == ("", "", "")
+    assert identity({"choices": [None]}) == ("", "", "")

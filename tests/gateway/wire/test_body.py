@@ -1,0 +1,124 @@
+"""The body of a chat request: what is checked, and what is sent on."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import InvalidRequest
+from gateway.wire.body import read
+
+MESSAGES = '"messages":[{"role":"user","content":"Hi"}]'
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({"model": "fast", "messages": [], **changes}).encode()
+
+
+BAD = [
+    (b"", None),
+    (b"not json", None),
+    (b"[]", None),
+    (b'"x"', None),
+    (b"{}", "model"),
+    (body(model=None), "model"),
+    (body(model=""), "model"),
+    (body(model=7), "model"),
+    (b'{"model":"fast"}', "messages"),
+    (body(messages=None), "messages"),
+    (body(messages={}), "messages"),
+    (body(stream="yes"), "stream"),
+    (body(stream=1), "stream"),
+    (body(stream_options=[]), "stream_options"),
+    (body(max_tokens=1.5), "max_tokens"),
+    (body(max_tokens=True), "max_tokens"),
+    (body(max_tokens=-1), "max_tokens"),
+    (body(max_completion_tokens="1"), "max_completion_tokens"),
+    (body(n="2"), "n"),
+]
+
+
+@pytest.mark.parametrize(("raw", "param"), BAD, ids=repr)
+def test_what_is_no_chat_request_is_refused_by_the_field_that_is_wrong(raw: bytes, param: str | None) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(raw)
+    assert caught.value.param == param
+    assert caught.value.status == 400
+
+
+def test_what_we_decide_by_is_read() -> None:
+    request = read(
+        body(stream=True, max_tokens=5, max_completion_tokens=9, n=3, stream_options={"include_usage": True})
+    )
+    assert (request.alias, request.stream, request.max_output_tokens, request.choices) == ("fast", True, 9, 3)
+    assert (request.wants_usage, request.wants_running_usage) == (True, False)
+
+
+@pytest.mark.parametrize("given_null", [body(stream=None, max_tokens=None, n=None, stream_options=None), body()])
+def test_null_is_as_good_as_absent(given_null: bytes) -> None:
+    request = read(given_null)
+    assert (request.stream, request.max_output_tokens, request.choices, request.wants_usage) == (False, 0, 1, False)
+
+
+def test_only_the_model_changes_in_what_is_sent_on() -> None:
+    raw = (
+        f'{{ {MESSAGES}, "temperature": 1.0,"big":123456789012345678901234567890, "model" : "fast" ,"x":null}}'.encode()
+    )
+    sent = read(raw).for_upstream("gpt", running_usage=False)
+    assert sent == raw.replace(b'"model" : "fast"', b'"model":"gpt"')
+
+
+def test_a_stream_is_asked_for_its_usage() -> None:
+    request = read(body(stream=True))
+    assert json.loads(request.for_upstream("m", running_usage=False))["stream_options"] == {"include_usage": True}
+    running = json.loads(request.for_upstream("m", running_usage=True))["stream_options"]
+    assert running == {"include_usage": True, "continuous_usage_stats": True}
+
+
+def test_other_stream_options_stay_and_a_refusal_of_usage_is_the_clients_view_only() -> None:
+    request = read(body(stream=True, stream_options={"include_usage": False, "include_obfuscation": False}))
+    options = json.loads(request.for_upstream("m", running_usage=False))["stream_options"]
+    assert options == {"include_usage": True, "include_obfuscation": False}
+    assert not request.wants_usage
+
+
+def test_a_request_that_does_not_stream_keeps_its_stream_options() -> None:
+    request = read(body(stream_options={"include_usage": True}))
+    assert json.loads(request.for_upstream("m", running_usage=True))["stream_options"] == {"include_usage": True}
+
+
+TRICKS = [
+    b'{"model":"fast","model":"fast",' + MESSAGES.encode() + b"}",
+    b'{"mod\\u0065l":"fast","metadata":{"model":"fast"},' + MESSAGES.encode() + b"}",
+    b'{"metadata":{"model":"fast"},"model":"fast",' + MESSAGES.encode() + b"}",
+    b'{"model":"f\\u0061st",' + MESSAGES.encode() + b"}",
+]
+
+
+@pytest.mark.parametrize("raw", TRICKS, ids=repr)
+def test_no_spelling_of_a_body_smuggles_another_model_past_the_alias(raw: bytes) -> None:
+    request = read(raw)
+    assert request.alias == "fast"
+    sent = json.loads(request.for_upstream("gpt", running_usage=False))
+    assert sent == {**json.loads(raw), "model": "gpt"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+NAMES = st.sampled_from(["model", "messages", "metadata", "stream_options", "tools", 'say "model":"x"', "user"])
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=5), st.booleans(), st.booleans())
+def test_every_other_field_arrives_as_it_was_sent(extra: dict[str, Any], stream: bool, compact: bool) -> None:
+    fields = {**extra, "model": "fast", "messages": [extra], "stream": stream}
+    if not isinstance(fields.get("stream_options"), dict | None):
+        del fields["stream_options"]
+    raw = json.dumps(fields, separators=(",", ":") if compact else None).encode()
+    sent = json.loads(read(raw).for_upstream("gpt", running_usage=False))
+    options = {"stream_options": {**(fields.get("stream_options") or {}), "include_usage": True}} if stream else {}
+    assert sent == {**fields, "model": "gpt", **options}
