@@ -15,7 +15,7 @@ def store(settings: Settings) -> None:
     if not settings.embedded:
         raise OperatorError(f"store.url is {settings.store_url}: that server is the store, there is none to run here")
     host, port = host_port(settings.file.store.listen)
-    embedded.run(settings.data_dir, host, port)
+    embedded.serve(settings.data_dir, host, port)
 
 
 def collector(settings: Settings) -> None:

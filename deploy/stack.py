@@ -16,11 +16,10 @@ class Stack:
 
     def start(self, on_ready: Callable[[str], None] = lambda _: None) -> None:
         """Start every part; returns when all of them answer. Raises OperatorError naming the part that did not."""
-        from deploy.store_access import reader_password, writer, writer_password
+        from deploy.store_access import make_passwords, writer
 
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        writer_password(self.settings)
-        reader_password(self.settings)
+        make_passwords(self.settings)
         gateway_token(self.settings)
         wanted = parts(self.settings)
         self._supervisor.start(wanted)

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import OperationalError
+from pydantic import SecretStr
 
 from deploy.errors import OperatorError
 from deploy.settings import Settings
@@ -17,18 +18,20 @@ class Connect(Protocol):
         """Connect; raises the driver's error."""
 
 
-def writer_password(settings: Settings) -> str:
-    """The writer's: configured for a server of one's own, generated for the embedded store."""
+def make_passwords(settings: Settings) -> None:
+    """Generate what the embedded store lacks of its passwords, so that every part finds them at its start."""
     if settings.embedded:
-        return credentials.ensure(settings.data_dir).writer
-    return settings.file.store.password.get_secret_value()
+        credentials.ensure(settings.data_dir)
+
+
+def writer_password(settings: Settings) -> str:
+    """The writer's: configured for a server of one's own, generated for the embedded store. Raises OperatorError."""
+    return _password(settings, credentials.WRITER, settings.file.store.password)
 
 
 def reader_password(settings: Settings) -> str:
     """The reader's, likewise."""
-    if settings.embedded:
-        return credentials.ensure(settings.data_dir).reader
-    return settings.file.store.reader_password.get_secret_value()
+    return _password(settings, credentials.READER, settings.file.store.reader_password)
 
 
 def writer(settings: Settings) -> Client:
@@ -41,9 +44,22 @@ def reader(settings: Settings) -> Client:
     return _connected(settings, clients.reader, reader_password(settings), settings.file.store.reader_user)
 
 
+def _password(settings: Settings, user: str, configured: SecretStr) -> str:
+    if not settings.embedded:
+        return configured.get_secret_value()
+    try:
+        return credentials.read(settings.data_dir, user)
+    except credentials.CredentialsError as error:
+        raise OperatorError(f"no store has run in {settings.data_dir} yet; {_start(settings)}") from error
+
+
 def _connected(settings: Settings, connect: Connect, password: str, user: str) -> Client:
     try:
         return connect(settings.store_url, password, user=user)
     except OperationalError as error:
-        start = f"; start it with `tollway up --config {settings.path}`" if settings.embedded else ""
+        start = f"; {_start(settings)}" if settings.embedded else ""
         raise OperatorError(f"the store at {settings.store_url} does not answer{start}") from error
+
+
+def _start(settings: Settings) -> str:
+    return f"start it with `tollway up --config {settings.path}`"

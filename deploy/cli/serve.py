@@ -1,5 +1,6 @@
 """`tollway serve PART`: one part in this process, in the foreground. `tollway up` starts each of them this way."""
 
+import logging
 from enum import StrEnum
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def serve(part: Annotated[PartName, typer.Argument(help="Which part.")], config:
 
     settings = read(config)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     runners = {
         PartName.STORE: serving.store,
         PartName.COLLECTOR: serving.collector,

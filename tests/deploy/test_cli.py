@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sql import credentials
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "config" / "tollway.example.yaml"
 ENV = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test", "PATH": "/usr/bin:/bin"}
@@ -94,10 +96,20 @@ def test_an_account_nobody_configured_is_a_usage_error_that_lists_the_known(tmp_
 def test_a_store_that_is_not_running_is_told_in_one_line(tmp_path: Path) -> None:
     config = tmp_path / "tollway.yaml"
     config.write_text(EXAMPLE.read_text().replace("127.0.0.1:8123", "127.0.0.1:1"))
+    credentials.ensure(tmp_path / "data")
     done = tollway("query", "SELECT 1", "--config", str(config))
     assert done.returncode == 1
     assert "does not answer; start it with `tollway up" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_where_nothing_ran_yet_is_told_so_and_left_alone(tmp_path: Path) -> None:
+    config = tmp_path / "tollway.yaml"
+    config.write_text(EXAMPLE.read_text())
+    done = tollway("reconcile", "--config", str(config))
+    assert done.returncode == 1
+    assert "no store has run in" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
