@@ -4,9 +4,9 @@ SELECT hour, kind, count() AS keys, sum(copies - 1) AS extra
 FROM
 (
     SELECT toStartOfHour(min(started_at)) AS hour, 'attempt_id' AS kind, count() AS copies
-    FROM tollway.spans
+    FROM tollway.spans AS landed
     WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
-      AND attempt_id != '' AND kind = 3
+      AND attempt_id != '' AND landed.kind = 3
     GROUP BY attempt_id
     HAVING copies > 1
     UNION ALL

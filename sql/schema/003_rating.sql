@@ -30,6 +30,7 @@ ORDER BY (provider, model, account, effective_from);
 CREATE TABLE IF NOT EXISTS tollway.rate_cards_next {on_cluster} AS tollway.rate_cards;
 
 -- ASOF finds at most one card: the latest of its key that began at or before the attempt; it counts if it has not ended.
+-- The joined columns are renamed, or `a.*` would carry its table's name into the view's columns.
 -- An account's own card goes before the general one. Products are Decimal256, which no card and no count can overflow;
 -- toDecimal128 raises (DECIMAL_OVERFLOW) rather than wrap, should a row ever get past both bounds.
 CREATE VIEW IF NOT EXISTS tollway.rated_attempts {on_cluster} AS
@@ -62,11 +63,16 @@ SELECT
 FROM tollway.attempts AS a
 ASOF LEFT JOIN
 (
-    SELECT *, toDateTime64(effective_from, 9, 'UTC') AS since FROM tollway.rate_cards WHERE account != ''
+    SELECT * EXCEPT (provider, model, account), provider AS card_provider, model AS card_model, account AS card_account,
+        toDateTime64(effective_from, 9, 'UTC') AS since
+    FROM tollway.rate_cards WHERE account != ''
 ) AS own
-    ON own.provider = a.provider AND own.model = a.model AND own.account = a.account AND own.since <= a.started_at
+    ON own.card_provider = a.provider AND own.card_model = a.model AND own.card_account = a.account
+    AND own.since <= a.started_at
 ASOF LEFT JOIN
 (
-    SELECT *, toDateTime64(effective_from, 9, 'UTC') AS since FROM tollway.rate_cards WHERE account = ''
+    SELECT * EXCEPT (provider, model, account), provider AS card_provider, model AS card_model,
+        toDateTime64(effective_from, 9, 'UTC') AS since
+    FROM tollway.rate_cards WHERE account = ''
 ) AS general
-    ON general.provider = a.provider AND general.model = a.model AND general.since <= a.started_at;
+    ON general.card_provider = a.provider AND general.card_model = a.model AND general.since <= a.started_at;
