@@ -1,10 +1,17 @@
-"""Fixtures of the gateway's tests."""
+"""Fixtures of the gateway's tests. They run on uvloop, as the gateway does."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import uvloop
 
 from tests.gateway.fakes import ScriptedUpstream
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop the gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
