@@ -1,29 +1,144 @@
 """The scheduled work: loads the rate cards, audits closed hours for duplicates, reconciles the open month each night.
 
-One thin loop around a pure decision of what is due. Its figures are on a small HTTP port (/healthz /readyz /metrics).
+A thin loop: `schedule.due` decides, `Worker` acts. A job that fails is logged, counted and tried again at the next
+turn; a store that is away is waited for. Its figures are on a small HTTP port (/healthz /readyz /metrics).
 """
 
+import logging
+import signal
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import assert_never
 
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from analytics import audit, rate_cards
+from analytics.monitor import Monitor, serve
+from analytics.reconciliation import reconcile_month
+from analytics.schedule import Audit, Done, Job, LoadCards, Reconcile, due
 from gateway.domain import clock
+from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard
+from sql import clients, credentials
+
+log = logging.getLogger("tollway.worker")
+
+TURN_S = 15.0
+RETRY_S = 1.0
+"""Between turns while the store is not there yet."""
+
+_RETRIED = (ClickHouseError, OSError, ArithmeticError, LookupError, credentials.CredentialsError)
+"""What a later turn may not meet again: a store away, cards swapped under a query, a total that disagrees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the worker is run."""
+    """How the worker is run. The store's password is `store_password`, else the one the store left in secrets_dir."""
 
     store_url: str
     secrets_dir: Path
     cards: Sequence[RateCard]
     host: str = "127.0.0.1"
     port: int = 8051
+    store_user: str = credentials.WRITER
+    store_password: str = field(default="", repr=False)
     now: Callable[[], datetime] = clock.utc_now
 
 
-def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; returns when the work at hand is done. Waits for a store that is not up yet."""
-    raise NotImplementedError
+def run(settings: Settings, stop: threading.Event | None = None) -> None:
+    """Work until SIGTERM or SIGINT (or `stop` is set); returns when the work at hand is done.
+
+    Waits for a store that is not up yet. Raises OSError when the port is taken, RateCardInvalid for cards that overlap.
+    """
+    ending = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ending.set())
+    monitor = Monitor()
+    server = serve(monitor, settings.host, settings.port)
+    log.info("the worker answers on http://%s:%s", *server.server_address[:2])
+    worker = Worker(settings, monitor)
+    try:
+        while not ending.is_set():
+            ending.wait(TURN_S if worker.turn(settings.now()) else RETRY_S)
+    finally:
+        server.shutdown()
+        server.server_close()
+        worker.close()
+
+
+class Worker:
+    """Does what is due, and remembers that it did."""
+
+    def __init__(self, settings: Settings, monitor: Monitor) -> None:
+        self._settings = settings
+        self._monitor = monitor
+        self._done = Done()
+        self._client: Client | None = None
+
+    def turn(self, now: datetime) -> bool:
+        """Do the jobs that are due; false when one failed. Any other failure than a passing one is raised."""
+        whole = True
+        while jobs := due(self._done, now) if whole else ():
+            for job in jobs:
+                whole = self._try(job, now) and whole
+        return whole
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _try(self, job: Job, now: datetime) -> bool:
+        name = type(job).__name__
+        try:
+            if self._client is None:
+                self._client = self._connect()
+            self._do(self._client, job, now)
+        except _RETRIED as fault:
+            log.warning(
+                "%s failed and will be tried again: %s", name, str(fault).splitlines()[0] if str(fault) else fault
+            )
+            self._monitor.failed(name)
+            self.close()
+            return False
+        self._done = self._done.after(job)
+        self._monitor.succeeded(name, now.timestamp())
+        return True
+
+    def _connect(self) -> Client:
+        """The password is read at each connect: the store makes it at its own first start, which may be later."""
+        given = self._settings
+        password = given.store_password or credentials.read(given.secrets_dir.parent, credentials.WRITER)
+        return clients.writer(given.store_url, password, user=given.store_user)
+
+    def _do(self, client: Client, job: Job, now: datetime) -> None:
+        match job:
+            case LoadCards():
+                log.info("%d rate cards are in the store", rate_cards.load(client, self._settings.cards, now=now))
+                self._monitor.ready.set()
+            case Audit(window):
+                found = audit.duplicates(client, window)
+                self._monitor.audited(found)
+                for row in found.iter_rows(named=True):
+                    log.error("duplicates in the hour of %(hour)s: %(keys)s %(kind)s, %(extra)s rows too many", row)
+            case Reconcile(months, _):
+                self._reconcile(client, months, now)
+            case _:
+                assert_never(job)
+
+    def _reconcile(self, client: Client, months: Sequence[str], now: datetime) -> None:
+        found = [reconcile_month(client, month, now=now) for month in months]
+        self._monitor.reconciled(found)
+        for month in found:
+            for account in month.accounts:
+                log.info(
+                    "%s %s/%s: %s, invoiced %s, metered %s, variance %s",
+                    *(month.month, account.provider, account.account, account.status),
+                    *(plain(amount) for amount in (account.invoiced, account.metered, account.variance)),
+                )

@@ -16,4 +16,4 @@ def writer(store: RunningStore) -> Client:
 @pytest.fixture
 def reader(store: RunningStore, writer: Client) -> Client:
     """A client that may only ask; what the dashboards and the exports use."""
-    return store.writer
+    return store.reader

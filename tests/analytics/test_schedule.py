@@ -1,0 +1,65 @@
+"""What is due when: cards first, an audit after each hour, a reconciliation each night and at the start."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from analytics.schedule import Audit, Done, LoadCards, Reconcile, due
+from analytics.windows import Window
+from tests.analytics.recon_builders import instant
+
+
+def audit(until: str) -> Audit:
+    return Audit(Window(instant(until) - timedelta(hours=24), instant(until)))
+
+
+LOADED = Done(cards_loaded=True)
+ALL = Done(True, instant("2026-11-20T09:00"), date(2026, 11, 20))
+
+
+@pytest.mark.parametrize(
+    ("done", "now", "jobs"),
+    [
+        (Done(), "2026-11-20T09:30", (LoadCards(),)),
+        (LOADED, "2026-11-20T09:30", (audit("2026-11-20T09:00"), Reconcile(("2026-11",), date(2026, 11, 20)))),
+        (ALL, "2026-11-20T09:59", ()),
+        (ALL, "2026-11-20T10:09:59", ()),  # Late spans may still land.
+        (ALL, "2026-11-20T10:10", (audit("2026-11-20T10:00"),)),
+        (ALL, "2026-11-20T15:10", (audit("2026-11-20T15:00"),)),  # After a long pause, once.
+        (Done(True, instant("2026-11-21T02:00"), date(2026, 11, 20)), "2026-11-21T01:59", ()),
+        (
+            Done(True, instant("2026-11-21T02:00"), date(2026, 11, 20)),
+            "2026-11-21T02:00",
+            (Reconcile(("2026-11",), date(2026, 11, 21)),),
+        ),
+        (
+            Done(True, instant("2026-12-01T02:00"), date(2026, 11, 30)),
+            "2026-12-01T02:00",
+            (Reconcile(("2026-11", "2026-12"), date(2026, 12, 1)),),
+        ),
+    ],
+)
+def test_what_is_due(done, now, jobs):
+    assert due(done, instant(now)) == jobs
+
+
+def test_what_was_done_is_not_due_again():
+    now, done = instant("2026-11-20T09:30"), Done()
+    for _ in range(3):
+        for job in due(done, now):
+            done = done.after(job)
+    assert due(done, now) == ()
+    assert done == ALL
+
+
+def test_a_week_of_turns_audits_each_hour_once_and_reconciles_each_night_once():
+    now, done, seen = instant("2026-11-20T09:30"), LOADED, []
+    for _ in range(7 * 24 * 12):
+        for job in due(done, now):
+            done = done.after(job)
+            seen.append(job)
+        now += timedelta(minutes=5)
+    assert [job.window.until for job in seen if isinstance(job, Audit)] == [
+        instant("2026-11-20T09:00") + timedelta(hours=i) for i in range(7 * 24 + 1)
+    ]
+    assert len([job for job in seen if isinstance(job, Reconcile)]) == 8

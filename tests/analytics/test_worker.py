@@ -1,0 +1,128 @@
+"""The worker on a real store: it loads, audits, reconciles, says so, and waits for a store that is away."""
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from analytics import worker as worker_module
+from analytics.monitor import Monitor, serve
+from analytics.worker import Settings, Worker, run
+from gateway.domain import clock
+from tests.analytics.landed import attempt, land
+from tests.analytics.recon_builders import card, instant
+from tests.conftest import RunningStore
+
+NOW = instant("2026-11-20T09:30")
+
+
+def settings(store: RunningStore, **changes: object) -> Settings:
+    given: dict[str, object] = {
+        "store_url": store.url,
+        "secrets_dir": store.data_dir / "secrets",
+        "cards": [card()],
+        "port": 0,
+        "now": lambda: NOW,
+    }
+    return Settings(**(given | changes))  # type: ignore[arg-type]
+
+
+def value(monitor: Monitor, name: str, **labels: str) -> float | None:
+    return monitor.registry.get_sample_value(name, labels)
+
+
+def test_a_turn_loads_the_cards_audits_and_reconciles(store, writer):
+    twice = attempt("2026-11-20T08:10")
+    land(writer, twice, twice)
+    monitor = Monitor()
+    worker = Worker(settings(store), monitor)
+    assert worker.turn(NOW)
+    worker.close()
+    assert monitor.ready.is_set()
+    assert value(monitor, "tollway_audit_duplicate_rows", kind="attempt_id") == 1
+    assert value(monitor, "tollway_audit_duplicate_rows", kind="response_id") == 0
+    account = {"month": "2026-11", "provider": "openai", "account": "org-main"}
+    assert value(monitor, "tollway_metered_usd", **account) == pytest.approx(0.00042)
+    assert value(monitor, "tollway_variance_usd", **account, variance_class="UNBILLED_USAGE") == pytest.approx(-0.00042)
+    assert value(monitor, "tollway_worker_job_success_timestamp_seconds", job="Reconcile") == NOW.timestamp()
+
+
+def test_a_store_that_is_away_is_tried_again_and_counted(store, writer):
+    monitor = Monitor()
+    worker = Worker(settings(store, store_url="http://127.0.0.1:9"), monitor)
+    assert not worker.turn(NOW)
+    assert not worker.turn(NOW)
+    assert not monitor.ready.is_set()
+    assert value(monitor, "tollway_worker_job_failures_total", job="LoadCards") == 2
+
+
+def test_a_store_that_has_made_no_password_yet_is_waited_for(store, tmp_path):
+    monitor = Monitor()
+    assert not Worker(settings(store, secrets_dir=tmp_path / "secrets"), monitor).turn(NOW)
+
+
+def test_the_password_is_in_no_repr(store):
+    assert "hunter2hunter2" not in repr(settings(store, store_password="hunter2hunter2"))
+
+
+def test_a_month_that_is_shown_no_more_leaves_the_gauges(store, writer):
+    land(writer, attempt("2026-11-20T08:00"))
+    monitor = Monitor()
+    worker = Worker(settings(store), monitor)
+    worker.turn(NOW)
+    worker.turn(instant("2027-03-01T09:00"))
+    worker.close()
+    assert value(monitor, "tollway_metered_usd", month="2026-11", provider="openai", account="org-main") is None
+
+
+def test_the_worker_runs_until_it_is_told_to_stop_and_answers_meanwhile(store, writer, monkeypatch):
+    served: list[tuple[str, int]] = []
+
+    def noted(monitor: Monitor, host: str, port: int):
+        server = serve(monitor, host, port)
+        served.append(server.server_address[:2])
+        return server
+
+    monkeypatch.setattr(worker_module, "serve", noted)
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(settings(store), stop))
+    thread.start()
+    try:
+        base = until(lambda: served and "http://{}:{}".format(*served[0]))
+        assert until(lambda: get(f"{base}/readyz")[0] == 200)
+        assert get(f"{base}/healthz") == (200, "ok\n")
+        assert "tollway_audit_duplicate_rows" in get(f"{base}/metrics")[1]
+        assert get(f"{base}/other")[0] == 404
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def test_a_worker_that_is_not_ready_says_so():
+    server = serve(Monitor(), "127.0.0.1", 0)
+    try:
+        assert get("http://{}:{}/readyz".format(*server.server_address[:2]))[0] == 503
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own address
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def until(ask: Callable[[], object], within_s: float = 20) -> object:
+    """The first true answer. Raises AssertionError when none comes in time."""
+    deadline, pause = clock.monotonic() + within_s, threading.Event()
+    while not (answer := ask()):
+        assert clock.monotonic() < deadline
+        pause.wait(0.02)
+    return answer
