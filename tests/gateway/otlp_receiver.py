@@ -1,6 +1,7 @@
 """An OTLP/HTTP receiver in a thread: keeps every body it was sent, acknowledges or answers as a test tells it to."""
 
 import gzip
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -81,6 +82,15 @@ class Receiver:
         return [span for body in dict.fromkeys(self.acknowledged) for span in spans_in(body)]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A sender that was killed while it waited is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextmanager
 def receiver() -> Iterator[Receiver]:
     """A receiver on a free port of loopback."""
@@ -108,8 +118,7 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - The base class's name.
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
