@@ -100,6 +100,7 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 def _digits(amount: Decimal) -> str:
     if amount and amount < _CENT:
-        places = 1 - amount.adjusted()
-        return f"{amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,f}"
+        small = amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1), ROUND_HALF_UP)
+        if small < _CENT:
+            return f"{small:f}"
     return f"{amount.quantize(_CENT, ROUND_HALF_UP):,f}"

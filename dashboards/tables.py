@@ -1,26 +1,22 @@
 """A table, once: the grid on the screen, the table beside a chart and the CSV are drawn from the same rows.
 
-So a CSV is what the screen shows by construction: same rows, same order, same columns; the screen rounds, the file has
-every digit. CSV follows RFC 4180 (CRLF, UTF-8); money is plain decimal; text that a spreadsheet would run as a formula
-gets an apostrophe in front, numbers never do.
+So a CSV is what the screen shows by construction: same rows, same order, same columns; the screen rounds, the file
+has every digit.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from analytics.rfc4180 import render
 from dashboards import formats
 
 Value = str | int | Decimal | date | None
 Row = Mapping[str, Value]
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
 class Kind(StrEnum):
@@ -91,15 +87,6 @@ def exact(value: Value) -> str:
 
 
 def csv_bytes(table: Table) -> bytes:
-    """The rows as CSV with the columns' keys as its header."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(column.key for column in table.columns)
-    for row in table.rows:
-        writer.writerow(_cell(row[column.key]) for column in table.columns)
-    return out.getvalue().encode()
-
-
-def _cell(value: Value) -> str:
-    text = exact(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    """The rows as CSV with the columns' keys as its header: RFC 4180, every digit, no cell a formula."""
+    keys = [column.key for column in table.columns]
+    return render(keys, ([row[key] for key in keys] for row in table.rows))

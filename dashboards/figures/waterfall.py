@@ -61,7 +61,7 @@ def _axis(edges: Sequence[Decimal]) -> tuple[Decimal, Decimal]:
     levels = [edge for edge in edges if edge]
     low, high = min(levels, default=Decimal(0)), max(levels, default=Decimal(1))
     if low > 0 and (high - low) * 10 < high:
-        moved = max(high - low, high / 100)
+        moved = high - low or high / 100
         return max(Decimal(0), low - moved / 2), high + moved * Decimal("0.45")
     low, high = min(low, Decimal(0)), max(high, Decimal(0))
     return low - (high - low) * Decimal("0.25") * (low < 0), high + (high - low) * Decimal("0.25")

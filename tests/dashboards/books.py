@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -31,7 +32,7 @@ MEASURES = {
 ZERO = Decimal(0)
 
 
-def attempt_row(**fields: object) -> dict[str, object]:
+def attempt_row(**fields: object) -> dict[str, Any]:
     """One row of measures, with the fields that matter changed."""
     return {
         "day": date(2026, 11, 1),
@@ -47,7 +48,7 @@ def attempt_row(**fields: object) -> dict[str, object]:
     }
 
 
-def traffic() -> list[dict[str, object]]:
+def traffic() -> list[dict[str, Any]]:
     """53 days over three aliases and four tenants: a quiet weekend rhythm, an outage on 12 November."""
     rows = []
     for n in range(53):
@@ -84,33 +85,33 @@ def traffic() -> list[dict[str, object]]:
 class MemoryBooks:
     """What StoreBooks answers, from rows in memory. `error` is raised by every question when it is set."""
 
-    rows: list[dict[str, object]] = field(default_factory=traffic)
+    rows: list[dict[str, Any]] = field(default_factory=traffic)
     reconciliation: Reconciliation | None = None
     newest_at: datetime | None = NOW - timedelta(seconds=94)
     error: Exception | None = None
 
-    def _within(self, window: Window, filters: Filters) -> list[dict[str, object]]:
+    def _within(self, window: Window, filters: Filters) -> list[dict[str, Any]]:
         if self.error:
             raise self.error
         return [
             row
             for row in self.rows
-            if window.since.date() <= row["day"] <= (window.until - timedelta(microseconds=1)).date()  # type: ignore[operator]
+            if window.since.date() <= row["day"] <= (window.until - timedelta(microseconds=1)).date()
             and all(
                 not getattr(filters, name) or row[name] in getattr(filters, name)
                 for name in ("tenant", "alias", "provider")
             )
         ]
 
-    def _grouped(self, rows: list[dict[str, object]], *keys: str) -> pl.DataFrame:
-        groups: dict[tuple[object, ...], dict[str, object]] = {}
+    def _grouped(self, rows: list[dict[str, Any]], *keys: str) -> pl.DataFrame:
+        groups: dict[tuple[object, ...], dict[str, Any]] = {}
         for row in rows:
             held = groups.setdefault(
                 tuple(row[key] for key in keys),
                 {key: row[key] for key in keys} | {m: ZERO if m == "cost_usd" else 0 for m in MEASURES},
             )
             for name in MEASURES:
-                held[name] += row[name]  # type: ignore[operator]
+                held[name] += row[name]
         kinds = {"day": pl.Date, "fallback_depth": pl.UInt8, "alias": pl.String, "tenant": pl.String}
         schema = {key: kinds[key] for key in keys} | MEASURES
         return pl.DataFrame([groups[key] for key in sorted(groups)], schema=schema, orient="row")
@@ -128,7 +129,7 @@ class MemoryBooks:
         rows = self._within(window, filters)
 
         def sums(name: str) -> int:
-            return sum(row[name] for row in rows)  # type: ignore[misc]
+            return sum(row[name] for row in rows)
 
         cost = sum((row["cost_usd"] for row in rows), ZERO)
         fallback = sum((row["cost_usd"] for row in rows if row["fallback_depth"]), ZERO)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,7 +54,7 @@ class Browser:
     def open(self, url: str) -> None:
         self.driver.get(url)
 
-    def until(self, condition: Callable[[], T | None], what: str, seconds: float = SECONDS) -> T:
+    def until(self, condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
         """The first true value of `condition`; fails with what was waited for and what the browser complained of."""
         try:
             return WebDriverWait(self.driver, seconds, 0.05, [StaleElementReferenceException, IndexError]).until(
@@ -80,15 +80,19 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Errors in the browser's console so far."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [entry["message"] for entry in self._log("browser") if entry["level"] == "SEVERE"]
 
     def requests(self) -> list[str]:
         """The addresses of all requests that pages have made, in order, data: and blob: left out."""
-        for entry in self.driver.get_log("performance"):
+        for entry in self._log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 self._requests.append(message["params"]["request"]["url"])
         return [url for url in self._requests if urlsplit(url).scheme not in ("data", "blob", "chrome")]
+
+    def _log(self, name: str) -> list[dict[str, Any]]:
+        driver: Any = self.driver
+        return list(driver.get_log(name))
 
     def shot(self, path: Path, *, full: bool = True) -> None:
         """A PNG of the page, all of its height when `full`."""
