@@ -125,6 +125,12 @@ class StoreBooks:
         if not await self._ask(lambda client: client.ping()):
             raise StoreDown("the store does not answer a ping")
 
+    async def close(self) -> None:
+        """Give the connections back; a later question opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
     async def _ask(self, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
