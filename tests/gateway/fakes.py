@@ -79,6 +79,8 @@ class Line(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._request = Received("")
         self.paused = asyncio.Event()
+        self._clear = asyncio.Event()
+        self._clear.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -86,6 +88,7 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._request.gone.set()
+        self._clear.set()
         self._upstream.lines.remove(self)
 
     def data_received(self, data: bytes) -> None:
@@ -93,9 +96,15 @@ class Line(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused.set()
+        self._clear.clear()
 
     def resume_writing(self) -> None:
         self.paused.clear()
+        self._clear.set()
+
+    async def clear(self) -> None:
+        """Return once the reader has caught up."""
+        await self._clear.wait()
 
     def on_url(self, url: bytes) -> None:
         self._request = Received(url.decode())
