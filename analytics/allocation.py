@@ -1,10 +1,10 @@
 """Gives every invoiced cent back to the alias, tenant and fallback depth that caused it; what nobody caused says so.
 
-    metered cost, less what was not billed     by the metered cost of each owner's attempts
+    metered cost                               by the metered cost of each owner's attempts
     RETRY_OR_FALLBACK                          by the tokens those attempts saw
     CANCELLED_STREAM                           the seen tokens by whom saw them, the rest by what they can have used
     VOLUME                                     by what those attempts can have used
-    RATE, ROUNDING                             in proportion to the above: the same tokens, at another price
+    RATE, ROUNDING, UNBILLED_USAGE             in proportion to the above: the same tokens, at another price or fewer
     UNTRACKED_CHARGE, UNEXPLAINED              nobody: the "(unallocated)" row
 
 The parts of a line sum to its invoiced amount exactly: largest remainder, in units of the file's last place or of
@@ -100,7 +100,7 @@ def _weights_in_money(line: Line, owned: Sequence[OwnedGroup], cards: Mapping[st
 
     weights: Weights = defaultdict(Decimal)
     metered = [(each.owner, cost(each.attempts)) for each in owned if each.attempts.metered and each.attempts.card_id]
-    _spread(weights, line.metered + _amount(line, VarianceClass.UNBILLED_USAGE), metered)
+    _spread(weights, line.metered, metered)
     _spread_suspects(weights, line, owned, line.unit_price or Decimal(0))
     return weights
 
@@ -109,7 +109,7 @@ def _weights_in_tokens(line: Line, owned: Sequence[OwnedGroup]) -> Weights:
     """The same in tokens, for a line whose price on our card is zero; empty when there are none."""
     weights: Weights = defaultdict(Decimal)
     metered = [(each.owner, _seen(line, each)) for each in owned if each.attempts.metered]
-    _spread(weights, line.metered_quantity + _tokens(line, VarianceClass.UNBILLED_USAGE), metered)
+    _spread(weights, Decimal(line.metered_quantity), metered)
     _spread_suspects(weights, line, owned, Decimal(1))
     return weights
 

@@ -260,6 +260,15 @@ def test_a_doubles_print_counts_for_its_first_fifteen_digits(tmp_path, value, pl
     assert (f"{entry.amount:f}", found.scale_of(entry)) == (value, places)
 
 
+def test_a_large_doubles_print_is_coarser_than_its_file(tmp_path):
+    path = tmp_path / "costs.json"
+    text = json.dumps(page(bucket(result("ONE"), result("TWO"))))
+    text = text.replace('"ONE"', "0.013080438340307526").replace('"TWO"', "123.45678901234567")
+    path.write_text(text, encoding="utf-8")
+    found = survey(path, kind_of(path)[1])
+    assert [found.scale_of(entry) for entry in entries(path)] == [16, 12]
+
+
 def test_an_amount_written_as_text_is_taken_as_it_stands(tmp_path):
     (entry,) = entries(json_file(tmp_path, page(bucket(result("1.23450")))))
     assert (f"{entry.amount:f}", entry.amount_places) == ("1.23450", 5)

@@ -87,7 +87,7 @@ def test_rate_is_never_claimed_without_a_card_row_that_gives_the_billed_amount(o
 
 
 def test_the_card_row_that_fits_best_is_the_evidence():
-    near, exact = card({OUT: "0.6600004"}, account="near"), card({OUT: "0.66"}, account="zz-exact")
+    near, exact = card({OUT: "0.66000005"}, account="near"), card({OUT: "0.66"}, account="zz-exact")
     line = only([billed("0.06600000", 100_000)], [group(tokens=Usage(output=100_000))], RateBook([card(), near, exact]))
     assert [part.evidence.card_id for part in line.parts] == [exact.card_id]
 
@@ -272,6 +272,13 @@ def test_a_price_that_changed_at_noon_and_was_billed_all_day_is_rate():
     line = only([billed("0.0016", 2000)], groups, RateBook([before, after]))
     assert classes(line) == {"RATE": "0.0002"}
     assert line.parts[0].evidence.card_id == after.card_id
+
+
+def test_a_gap_is_priced_by_the_card_that_rated_the_days_attempts():
+    before, after = card({OUT: "0.60"}, until="2026-11-03T12:00"), card({OUT: "0.80"}, since="2026-11-03T12:00")
+    groups = [group(tokens=Usage(output=1000), rated=after), group("lost", "unknown", rated=after)]
+    line = only([billed("0.00088", 1100)], groups, RateBook([before, after]))
+    assert (line.card_id, classes(line)) == (after.card_id, {"CANCELLED_STREAM": "0.00008"})
 
 
 def test_the_accounts_own_card_prices_its_lines():
