@@ -5,6 +5,7 @@ from collections.abc import Callable
 from deploy.secrets import gateway_token
 from deploy.settings import Settings
 from deploy.supervisor import Supervisor, parts
+from gateway.domain import clock
 
 
 class Stack:
@@ -17,6 +18,7 @@ class Stack:
     def start(self, on_ready: Callable[[str], None] = lambda _: None) -> None:
         """Start every part; returns when all of them answer. Raises OperatorError naming the part that did not."""
         from deploy.store_access import make_passwords, writer
+        from sql import migrate
 
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         make_passwords(self.settings)
@@ -27,18 +29,11 @@ class Stack:
         try:
             if "store" in names:
                 self._supervisor.wait_ready(["store"], on_ready)
-            self._migrate(writer(self.settings))
+            migrate(writer(self.settings), now=clock.utc_now())
             self._supervisor.wait_ready([name for name in names if name != "store"], on_ready)
         except BaseException:
             self.stop()
             raise
-
-    @staticmethod
-    def _migrate(client: object) -> None:
-        from gateway.domain import clock
-        from sql import migrate
-
-        migrate(client, now=clock.utc_now())
 
     def watch_once(self) -> None:
         """Start again what died."""
