@@ -1,0 +1,102 @@
+"""The gateway as a process: it serves, drains, stops, and says what is wrong in one line."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.gateway.fakes import ROLE, ScriptedUpstream, chunk, event, events, stream
+from tests.gateway.serving import post, settings, until
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+BODY = b'{"model":"fast","messages":[],"stream":true}'
+WORD = event(chunk("Hi"))
+PROGRAM = """
+import sys
+from pathlib import Path
+from gateway.config import RoutingFile, load
+from gateway.server import run
+config, data_dir = load(Path(sys.argv[1]), RoutingFile).routing(), Path(sys.argv[2])
+run(config, data_dir=data_dir, otlp_url="http://127.0.0.1:9", otlp_token="t")
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(folder: Path, url: str, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A gateway process on that port."""
+    path = folder / "tollway.yaml"
+    path.write_text(yaml.safe_dump(settings(url, gateway={"listen": f"127.0.0.1:{port}"})), "utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, str(path), str(folder), cwd=ROOT, stderr=subprocess.PIPE, env=dict(os.environ)
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_streams_finish_after_a_sigterm_and_no_new_one_begins(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    port, go_on = free_port(), asyncio.Event()
+    upstream.script.append(stream(ROLE, WORD, go_on, *events("more")[1:]))
+    async with running(tmp_path, upstream.url, port) as process:
+        await until(lambda: listens(port), 30)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(BODY))
+        await reader.readuntil(WORD)
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: not listens(port), 5)
+        go_on.set()
+        assert b"[DONE]" in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_a_second_signal_ends_what_is_left_and_tells_it(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    port = free_port()
+    upstream.script.append(stream(ROLE, WORD, end="hang"))
+    async with running(tmp_path, upstream.url, port) as process:
+        await until(lambda: listens(port), 30)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(BODY))
+        await reader.readuntil(WORD)
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: not listens(port), 5)
+        process.send_signal(signal.SIGTERM)
+        assert b'"shutting_down"' in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        async with running(tmp_path, upstream.url, port) as process:
+            _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    lines = said.decode().strip().splitlines()
+    assert len(lines) == 1
+    assert f"127.0.0.1:{port}" in lines[0]
+    assert "in use" in lines[0]
+    assert not (tmp_path / "gateway").exists()
