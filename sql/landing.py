@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from clickhouse_connect.driver.exceptions import DataError
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -59,12 +61,13 @@ def insert(
 
     `tenant` is the one the sender is bound to, "" when its spans may name theirs; `received_at_ms` is Unix milliseconds
     and chooses the partition. A token already seen within the window stores nothing and does not say so. Raises
-    clickhouse_connect's DatabaseError for a definite refusal, OperationalError when the outcome is unknown.
+    clickhouse_connect's DatabaseError with a `code` for a definite refusal, without one when the outcome is unknown.
     """
+    spans = only_spans(payload)
     newer = {k: v for k, v in NEWER_SETTINGS.items() if k in client.server_settings}
     client.raw_insert(
         TABLE,
-        insert_block=payload + stamp(batch_id=batch_id, sender=sender, tenant=tenant, received_at_ms=received_at_ms),
+        insert_block=spans + stamp(batch_id=batch_id, sender=sender, tenant=tenant, received_at_ms=received_at_ms),
         fmt="ProtobufSingle",
         settings={
             **SETTINGS,
@@ -76,8 +79,39 @@ def insert(
     )
 
 
+def only_spans(payload: bytes) -> bytes:
+    """The payload with nothing at its top level but resource_spans.
+
+    ClickHouse empties a text field that is given twice, so a sender that stamped its own request would escape the
+    tenant it is bound to: what is not field 1 is dropped, as a reader drops fields it does not know. Raises DataError
+    (code 33, CANNOT_READ_ALL_DATA) for bytes that are not a protobuf message.
+    """
+    kept: list[memoryview] = []
+    view, at, size = memoryview(payload), 0, len(payload)
+    while at < size:
+        start = at
+        key, at = _read_varint(payload, at)
+        match key & 7:
+            case 0:
+                _, at = _read_varint(payload, at)
+            case 1:
+                at += 8
+            case 2:
+                length, at = _read_varint(payload, at)
+                at += length
+            case 5:
+                at += 4
+            case _:
+                at = size + 1
+        if at > size or key < 8:
+            raise DataError("the payload is not a whole OTLP request", code=33)
+        if key == 0x0A:
+            kept.append(view[start:at])
+    return payload if sum(map(len, kept)) == size else b"".join(kept)
+
+
 def stamp(*, batch_id: str, sender: str, tenant: str, received_at_ms: int) -> bytes:
-    """The four fields behind the spans. Protobuf keeps a scalar's last value: no sender forges them from within."""
+    """The four fields behind the spans. `only_spans` sees to it that the payload has none of its own."""
     if received_at_ms < 0:
         raise ValueError(f"received_at_ms is {received_at_ms}, before 1970")
     texts = ((50001, batch_id), (50002, sender), (50003, tenant))
@@ -96,3 +130,15 @@ def _varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    return 0, len(data) + 1

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from sql.embedded import serve
+from sql.embedded import run
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     if not host or not port.isdigit():
         parser.error(f"--listen takes HOST:PORT, not {given.listen!r}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    serve(given.data_dir, host.strip("[]"), int(port))
+    run(given.data_dir, host.strip("[]"), int(port))
 
 
 if __name__ == "__main__":

@@ -146,9 +146,10 @@ def _escaped(text: str, quote: str = "'") -> str:
 
 
 def _why(path: Path, fault: str) -> str:
-    if "Cannot lock" in fault or "Error initializing EmbeddedServer" in fault:
-        return f"{path} is in use by another store process, or is not a store this version can open: {fault.strip()}"
-    return f"{path} cannot be opened: {fault.strip()}"
+    reason = " ".join(fault.split())
+    if "Error initializing EmbeddedServer" in reason:
+        return f"{path} cannot be opened as a store: made by another version, damaged, or in use ({reason})"
+    return f"{path} cannot be opened: {reason}"
 
 
 def _handle(connection: Any) -> Any:

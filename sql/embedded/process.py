@@ -6,13 +6,17 @@ opened, so a taken port is known at once; /healthz answers while the engine open
 
 import asyncio
 import errno
+import fcntl
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import IO, NoReturn
 
 import uvicorn
 
@@ -26,20 +30,27 @@ log = logging.getLogger("tollway.store")
 DISK_RESERVE = 64 * 2**20
 """Bytes that must be free before the engine is opened: it writes as soon as it starts."""
 DRAIN_SECONDS = 20
+"""How long a stop waits for the statements under way."""
 
 
 def run(data_dir: Path, host: str, port: int) -> None:
     """Serve until told to stop. Raises SystemExit(1), with one line on stderr, when it cannot start."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     os.environ["TZ"] = "UTC"
     time.tzset()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn takes over while it serves, and raises the signal once more at the end: the engine closes first.
+        signal.signal(number, lambda *_: stopping.set())
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(data_dir).free
         if free < DISK_RESERVE:
             _fail(f"the disk of {data_dir} is full: {free // 2**20} MiB free, {DISK_RESERVE // 2**20} MiB needed")
         app = App(credentials.ensure(data_dir))
-        listening = _bind(host, port)
-        asyncio.run(_serve(app, data_dir / "store", listening))
+        held = _lock(data_dir / "store")
+        asyncio.run(_serve(app, data_dir.resolve() / "store", _bind(host, port), stopping))
+        held.close()
     except (credentials.CredentialsError, EngineError) as fault:
         _fail(str(fault))
     except StoreError as fault:
@@ -48,34 +59,48 @@ def run(data_dir: Path, host: str, port: int) -> None:
         _fail(f"{fault.filename or data_dir}: {fault.strerror}")
 
 
-async def _serve(app: App, folder: Path, listening: socket.socket) -> None:
+async def _serve(app: App, folder: Path, listening: socket.socket, stopping: threading.Event) -> None:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", http="httptools", loop="uvloop",
+        app, log_config=None, access_log=False, lifespan="off", http="httptools", loop="none",
         timeout_keep_alive=75, timeout_graceful_shutdown=DRAIN_SECONDS, server_header=False, date_header=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(server.serve(sockets=[listening]))
-        try:
-            engine = await asyncio.to_thread(_open, folder)
-        except BaseException:
-            server.should_exit = True
-            await serving
-            raise
-        app.open(engine)
+    serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listening]))
+    try:
+        app.open(await asyncio.to_thread(_open, folder))
         host, port = listening.getsockname()[:2]
         log.info("the store answers on http://%s:%d/", host, port)
-    await asyncio.to_thread(app.close)
+        server.should_exit = server.should_exit or stopping.is_set()
+        await serving
+    finally:
+        server.should_exit = True
+        await serving
+        await asyncio.to_thread(app.close)
 
 
 def _open(folder: Path) -> Engine:
     """The engine keeps the schemas of inserts in `__cache__` under the working directory: it gets one of its own."""
-    work = folder.resolve() / "work"
+    work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
     os.chdir(work)
-    engine = Engine(work.parent)
+    engine = Engine(folder)
     engine.warm_up()
     return engine
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Held as long as the file is open; the engine has a lock too, but says so in a way nobody can read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.seek(0)
+        _fail(f"{folder} is in use by the store process {held.read().strip()}: stop it first")
+    held.truncate(0)
+    held.write(f"{os.getpid()}\n")
+    held.flush()
+    return held
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -93,6 +118,6 @@ def _bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _fail(why: str) -> "None":
+def _fail(why: str) -> NoReturn:
     print(f"store: {why}", file=sys.stderr)  # noqa: T201 - the operator's one line
     raise SystemExit(1)

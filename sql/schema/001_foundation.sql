@@ -1,4 +1,4 @@
--- The database and the record of what was applied to it. Applied by sql/migrate.py: each statement alone, each harmless
+-- The database and the record of what was applied to it. Applied by sql/migrations.py: each statement alone, each harmless
 -- when it is applied again.
 CREATE DATABASE IF NOT EXISTS tollway {on_cluster} ENGINE = Atomic;
 

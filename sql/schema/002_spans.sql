@@ -245,9 +245,9 @@ WITH
             arraySort((x, rank) -> rank, texts, ranked) AS v,
             v[indexOf(m, 'attempt_id')] AS own_id,
             v[indexOf(m, 'completeness')] AS claimed,
-            arrayMap(
-                x -> replaceRegexpOne(v[indexOf(m, x)], '\\.0+$', ''),
-                ['input', 'output', 'cache_read', 'cache_write', 'cache_write_1h', 'reasoning']) AS counts,
+            [v[indexOf(m, 'input')], v[indexOf(m, 'output')], v[indexOf(m, 'cache_read')],
+             v[indexOf(m, 'cache_write')], v[indexOf(m, 'cache_write_1h')], v[indexOf(m, 'reasoning')]] AS said,
+            arrayMap(x -> if(position(x, '.') = 0, x, replaceRegexpOne(x, '\\.0+$', '')), said) AS counts,
             arrayMap(x -> toUInt64OrZero(x), counts) AS n,
             counts[1] != '' OR counts[2] != '' AS counted,
             arrayExists(x -> x != '' AND (toUInt64OrNull(x) IS NULL OR toUInt64OrZero(x) > count_max), counts)
@@ -303,11 +303,11 @@ SELECT
     if(given, n[6], 0) AS reasoning,
     known AS completeness,
     contradictory AS usage_invalid,
-    if(own_id != '' OR v[indexOf(m, 'usage_raw')] != '' OR NOT has(m, 'input') AND NOT has(m, 'output'),
-       v[indexOf(m, 'usage_raw')],
-       toJSONString(mapFromArrays(
-           arrayFilter((k, x) -> x IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'), span.attributes.key, meant),
-           arrayFilter((t, x) -> x IN ('input', 'output', 'cache_read', 'cache_write', 'reasoning'), texts, meant)))) AS usage_raw,
+    multiIf(
+        v[indexOf(m, 'usage_raw')] != '', v[indexOf(m, 'usage_raw')],
+        own_id = '' AND counted, toJSONString(mapFromArrays(
+            ['input', 'output', 'cache_read', 'cache_write', 'cache_write_1h', 'reasoning'], said)),
+        '') AS usage_raw,
     v[indexOf(m, 'rate_card')] AS rate_card,
     v[indexOf(m, 'cache_status')] AS cache_status,
     toFloat64OrZero(v[indexOf(m, 'queue_seconds')]) AS queue_seconds,
