@@ -184,7 +184,7 @@ _VENDORS: dict[str, dict[str, Any]] = {
             "break_after_second_chunk": 0.035,
             "slow_first_token": 0.025,
             "slow_first_token_s": 4.0,
-            "outages": [[90, 120]],
+            "outages": [[90, 108]],
         },
         "prices": {
             "gpt-4o-mini": ("gpt-4o-mini-2024-07-18", {"input": "0.15", "cached input": "0.075", "output": "0.60"}),

@@ -21,13 +21,15 @@ class Bars:
     """A bar on stderr; use it as a context manager. On something that is no terminal it writes each step as a line."""
 
     def __init__(self) -> None:
+        console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._bar = self._progress.add_task("requests", total=None, visible=False)
 
@@ -42,7 +44,7 @@ class Bars:
 
     def step(self, text: str) -> None:
         """Write the step above the bar."""
-        self._progress.console.print(f"demo: {text}", highlight=False, markup=False)
+        self._progress.console.print(f"demo: {text}", highlight=False, markup=False, soft_wrap=True)
 
     def traffic(self, done: int, total: int) -> None:
         """Move the bar."""
