@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from dashboards.access import require_loopback
 
@@ -37,15 +40,29 @@ async def _serve(host: str, port: int, store_url: str, store_password: str, stor
     from gateway.domain import clock
     from sql.clients import async_reader
 
+    class Server(uvicorn.Server):
+        """Stops on a signal and returns. uvicorn's own raises the signal again, before anything can be closed."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+            yield
+
     async def connect() -> AsyncClient:
         return await async_reader(store_url, store_password, user=store_user)
 
     books = StoreBooks(connect)
-    config = uvicorn.Config(
-        create_app(books, clock.utc_now), host=host, port=port, log_level="warning", access_log=False, lifespan="on",
-        ws="none", server_header=False, timeout_graceful_shutdown=3,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "log_level": "warning",
+        "access_log": False,
+        "lifespan": "on",
+        "ws": "none",
+        "server_header": False,
+    }
+    app = create_app(books, clock.utc_now)
     try:
-        await uvicorn.Server(config).serve()
+        await Server(uvicorn.Config(app, host, port, timeout_graceful_shutdown=3, **options)).serve()
     finally:
         await books.close()

@@ -78,7 +78,7 @@ def layout(groups: tuple[NavGroup, ...]) -> dmc.MantineProvider:
             dmc.AppShell(
                 [
                     dmc.AppShellHeader(_header()),
-                    dmc.AppShellNavbar(_navigation(groups), p="sm", attributes={"root": {"aria-label": "Pages"}}),
+                    dmc.AppShellNavbar(_navigation(groups), p="sm"),
                     dmc.AppShellMain([html.Div(id="fault"), html.Div(id="page", tabIndex="-1")]),
                 ],
                 id="shell",
@@ -148,7 +148,6 @@ def _header() -> html.Div:
                 darkIcon=html.Span(className="icon icon-moon"),
                 variant="default",
                 size="lg",
-                attributes={"root": {"aria-label": "Switch between light and dark"}},
             ),
         ],
         className="header",
@@ -172,7 +171,7 @@ def _navigation(groups: tuple[NavGroup, ...]) -> list[Any]:
         ]
     paths = [{"path": page.PATH, "title": page.TITLE} for group in groups for page in group.pages]
     return [
-        html.Nav(parts),
+        html.Div(parts),
         dcc.Store(id="nav-pages", data=paths),
         html.Div("No login: these pages answer on this machine only.", className="nav-foot"),
     ]

@@ -17,16 +17,13 @@ STALE_AFTER = timedelta(minutes=15)
 
 
 def alert(tone: str, title: str, *said: Any, element_id: str = "") -> dmc.Alert:
-    """A notice; `tone` is info, warning or failure. A failure is announced to screen readers at once."""
-    color = {"info": "blue", "warning": "orange", "failure": "red"}[tone]
+    """A notice; `tone` is info, warning or failure: the stylesheet colours it. Mantine announces it to screen readers."""
     wild = {"id": element_id} if element_id else {}
     return dmc.Alert(
         html.Div(list(said)),
         title=title,
-        color=color,
         variant="light",
         className=f"notice {tone}",
-        attributes={"root": {"role": "alert" if tone == "failure" else "status"}},
         **wild,
     )
 

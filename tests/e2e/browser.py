@@ -72,6 +72,18 @@ class Browser:
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
+    def click(self, selector: str, text: str = "") -> None:
+        """Click the first element in sight of a CSS selector, with this text if one is given; waited for."""
+
+        def clicked() -> bool:
+            for element in self.all(selector):
+                if element.is_displayed() and text in ("", element.text):
+                    element.click()
+                    return True
+            return False
+
+        self.until(clicked, f"{selector} {text} to click")
+
     def exact(self, element_id: str) -> str:
         """The exact decimal of a headline figure, once it is there."""
         return self.until(
