@@ -124,12 +124,14 @@ _SUSPECTS = {
 def _spread_suspects(weights: Weights, line: Line, owned: Sequence[OwnedGroup], unit: Decimal) -> None:
     """The tokens of each class by whom saw them, and those beyond by what the attempts can have used."""
     for variance_class, suspect in _SUSPECTS.items():
+        tokens = _tokens(line, variance_class)
+        if not tokens:
+            continue
         behind = [each for each in owned if suspect(each.attempts)]
         seen = [(each.owner, _seen(line, each)) for each in behind]
         able = [(each.owner, Decimal(gap.ceiling_of(each.attempts, line.classes))) for each in behind]
         if variance_class is not VarianceClass.VOLUME:
             able = [(owner, most - known) for (owner, most), (_, known) in zip(able, seen, strict=True)]
-        tokens = _tokens(line, variance_class)
         whole = sum((known for _, known in seen), Decimal(0))
         first = Decimal(0) if variance_class is VarianceClass.VOLUME else min(tokens, whole)
         _spread(weights, first * unit, seen)

@@ -15,7 +15,7 @@ from analytics.reconciliation import names
 from analytics.reconciliation.facts import AttemptGroup, BilledRow, Snapshot
 from analytics.reconciliation.gap import evidence_of, split_gap, tokens_of
 from analytics.reconciliation.price import Charge, last_place, split_charges
-from analytics.reconciliation.sides import Cell, Side, check_cost, sides_of
+from analytics.reconciliation.sides import Cell, PriceList, Side, check_cost, sides_of
 from analytics.reconciliation.variance import OTHER, Evidence, Line, Part, VarianceClass, total
 from gateway.domain.money import EXACT
 from gateway.domain.rate_card import RateBook
@@ -31,18 +31,18 @@ def reconcile_lines(
     """
     rows, groups = list(billed), [group for group in attempts if group.sent]
     known = names.resolve(rows, groups, snapshots, book)
-    cards = {card.card_id: card for card in book.cards}
+    prices = PriceList(book)
     rows_of: dict[Cell, list[BilledRow]] = defaultdict(list)
     groups_of: dict[Cell, list[AttemptGroup]] = defaultdict(list)
     for row in rows:
         rows_of[row.provider, row.account, row.day, known.of(row.provider, row.account, row.model)].append(row)
     for group in groups:
-        check_cost(group, cards)
+        check_cost(group, prices.by_id)
         model = known.of(group.provider, group.account, group.model)
         groups_of[group.provider, group.account, group.day, model].append(group)
     lines: list[Line] = []
     for cell in rows_of.keys() | groups_of.keys():
-        sides = sides_of(cell, rows_of.get(cell, []), groups_of.get(cell, []), book, cards)
+        sides = sides_of(cell, rows_of.get(cell, []), groups_of.get(cell, []), prices)
         lines += [_line(side) for side in sides]
     return tuple(sorted(lines, key=lambda line: line.key))
 

@@ -60,6 +60,8 @@ def split_gap(
     def part(variance_class: VarianceClass, tokens: int, evidence: Evidence) -> Part:
         return Part(variance_class, EXACT.multiply(unit_price, Decimal(tokens)), evidence, tokens)
 
+    if gap == 0:
+        return []
     if gap < 0:
         metered = [g for g in groups if g.metered and tokens_of(g, classes)]
         return [part(VarianceClass.UNBILLED_USAGE, gap, evidence_of(metered, classes, card_id=card_id))]

@@ -7,14 +7,14 @@ any other residual is RATE if another card row of the same model reproduces the 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from analytics.reconciliation.variance import Evidence, Part, VarianceClass
 from gateway.domain.money import EXACT, plain
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass
 
-_ROUNDING = Context(prec=76, rounding=ROUND_HALF_UP)
+_ROUNDING = Context(prec=76, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def last_place(scale: int) -> Decimal:
 
 
 def rounded(exact: Decimal, scale: int) -> Decimal:
-    """The amount at that many decimal places, halves away from zero."""
+    """The amount at that many decimal places, halves to the even digit. Another way to break a tie is one unit off."""
     return exact.quantize(last_place(scale), context=_ROUNDING)
 
 

@@ -5,7 +5,7 @@ them. Checks the store's own arithmetic on the way.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -54,22 +54,36 @@ class Side:
         return sum(known) if known and len(known) == len(self.rows) else None
 
 
-def sides_of(
-    cell: Cell, rows: list[BilledRow], groups: list[AttemptGroup], book: RateBook, cards: Mapping[str, RateCard]
-) -> list[Side]:
+class PriceList:
+    """The rate cards, found by id and by model."""
+
+    def __init__(self, book: RateBook) -> None:
+        self.book = book
+        self.by_id = {card.card_id: card for card in book.cards}
+        self._by_model: dict[tuple[str, str], list[RateCard]] = defaultdict(list)
+        for card in book.cards:
+            self._by_model[card.provider, card.model].append(card)
+
+    def rows_of(self, provider: str, models: Iterable[str]) -> list[RateCard]:
+        """Every card row of those models."""
+        return [card for model in sorted(set(models)) for card in self._by_model.get((provider, model), ())]
+
+
+def sides_of(cell: Cell, rows: list[BilledRow], groups: list[AttemptGroup], prices: PriceList) -> list[Side]:
+    """The sides of every line of a cell that was billed or metered, one a token class."""
     rows_by_class: dict[str, list[BilledRow]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.import_id, row.row)):
         rows_by_class[row.token_class].append(row)
     groups = sorted(groups, key=lambda g: (g.model, g.card_id, g.outcome, g.completeness, g.priced))
-    card = _card_of(cell, groups, book, cards)
+    card = _card_of(cell, groups, prices)
     same_model = {cell[3], *(row.model for row in rows), *(group.model for group in groups)}
-    others = _others(cell, same_model, card, book)
+    others = _others(cell, prices.rows_of(cell[0], same_model), card)
     apart = TokenClass.REASONING in rows_by_class
     sides = []
     for token_class in (None, *TokenClass):
         classes = _classes(token_class, reasoning_apart=apart)
         mine = tuple(rows_by_class.get(token_class or OTHER, ()))
-        quantity, metered = _metered(groups, classes, cards)
+        quantity, metered = _metered(groups, classes, prices.by_id)
         if mine or metered or quantity:
             sides.append(Side(cell, token_class, classes, mine, tuple(groups), card, others, quantity, metered))
     return sides
@@ -84,26 +98,25 @@ def _classes(token_class: TokenClass | None, *, reasoning_apart: bool) -> tuple[
     return (token_class,)
 
 
-def _card_of(
-    cell: Cell, groups: Sequence[AttemptGroup], book: RateBook, cards: Mapping[str, RateCard]
-) -> RateCard | None:
+def _card_of(cell: Cell, groups: Sequence[AttemptGroup], prices: PriceList) -> RateCard | None:
     """The card that rated the day's attempts, if it was one; else the one in force as the day began, or ended."""
     provider, account, day, model = cell
-    rated = {group.card_id for group in groups if group.card_id in cards}
+    rated = {group.card_id for group in groups if group.card_id in prices.by_id}
     if len(rated) == 1:
-        return cards[rated.pop()]
-    for at in (time.min, time.max):
-        card = book.in_force(provider=provider, account=account, model=model, at=datetime.combine(day, at, tzinfo=UTC))
+        return prices.by_id[rated.pop()]
+    for hour in (time.min, time.max):
+        at = datetime.combine(day, hour, tzinfo=UTC)
+        card = prices.book.in_force(provider=provider, account=account, model=model, at=at)
         if card is not None:
             return card
     return None
 
 
-def _others(cell: Cell, same_model: set[str], card: RateCard | None, book: RateBook) -> tuple[RateCard, ...]:
-    """The other card rows of the provider and model: the account's own first, then the general ones, then the rest."""
-    provider, account, _, _ = cell
-    rest = [c for c in book.cards if c.provider == provider and c.model in same_model and c is not card]
-    return tuple(sorted(rest, key=lambda c: (c.account != account, c.account != "", c.card_id)))
+def _others(cell: Cell, same_model: Iterable[RateCard], card: RateCard | None) -> tuple[RateCard, ...]:
+    """The other card rows of the model: the account's own first, then the general ones, then the rest."""
+    account = cell[1]
+    rest = [other for other in same_model if other is not card]
+    return tuple(sorted(rest, key=lambda other: (other.account != account, other.account != "", other.card_id)))
 
 
 def _metered(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from itertools import groupby
 
 from hypothesis import given, settings
@@ -183,7 +183,7 @@ def test_adding_an_explained_cause_moves_only_its_class(metered, partial, silent
     groups = [group(tokens=Usage(output=metered)), group("cancelled", "estimated", Usage(output=partial))]
     groups += [group("ok", "unknown", output_ceiling=silent)]
     quantity = metered + partial + silent
-    with localcontext(prec=76, rounding=ROUND_HALF_UP):
+    with localcontext(prec=76, rounding=ROUND_HALF_EVEN):
         last = Decimal(1).scaleb(-scale)
         amount = (unit * quantity).quantize(last) + surcharge * last
     (line, *rest) = reconcile_lines([billed(f"{amount:f}", quantity, scale=scale)], groups, RateBook([card()]))
