@@ -1,0 +1,165 @@
+"""The gateway's spans and the store's columns are one contract: an Attempt written by the one is read from the other.
+
+Each span is encoded by gateway.telemetry, landed by sql.landing into a real store, and compared field by field. A
+renamed attribute, a dropped column, a unit that differs fails here.
+"""
+
+import itertools
+from dataclasses import fields, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.attempt import Attempt, Intent, Operation, Outcome
+from gateway.domain.usage import Completeness, Usage
+from gateway.telemetry.spans import SERVICE_NAME, SpanEncoder
+from sql import landing
+from tests.conftest import RunningStore
+from tests.gateway import facts
+
+pytestmark = pytest.mark.slow
+
+ENCODER = SpanEncoder("worker-0.1234abcd")
+BATCHES = itertools.count()
+TOKENS_MAX = 10**12
+"""The store takes no larger count for a number of tokens."""
+LATEST = 2**62
+QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def land(store: RunningStore, payload: bytes, tenant: str = "") -> str:
+    """Land these spans as one batch; its id."""
+    batch = f"wire-{next(BATCHES)}"
+    landing.insert(
+        store.writer, payload, batch_id=batch, sender="gateway", tenant=tenant, received_at_ms=1_793_000_123_456,
+        token=batch, query_id=batch,
+    )  # fmt: skip
+    return batch
+
+
+VIEWS = {
+    "attempts": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.attempts"
+    " WHERE batch_id = {batch:String}",
+    "operations": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.operations"
+    " WHERE batch_id = {batch:String}",
+}
+
+
+def rows(store: RunningStore, view: str, batch: str) -> dict[str, dict[str, Any]]:
+    """The rows of that batch in a view, by span id; times as Unix nanoseconds."""
+    found = store.writer.query(VIEWS[view], parameters={"batch": batch})
+    names = (*found.column_names[:-2], "started_at", "ended_at")
+    return {row["span_id"]: row for row in (dict(zip(names, values, strict=True)) for values in found.result_rows)}
+
+
+def same(read: object, written: object) -> bool:
+    """Equal; doubles to their last digits but one, which is where a text of them may differ."""
+    if isinstance(written, float):
+        return read == pytest.approx(written, rel=1e-14, abs=1e-300)
+    return read == written
+
+
+def of_attempt(attempt: Attempt) -> dict[str, object]:
+    """What the row of an attempt must say; a column not named here belongs to the operation or to the landing."""
+    intent = attempt.intent
+    not_columns = {"operation_started_at", "client_parent_span_id"}
+    known = attempt.completeness is not Completeness.UNKNOWN
+    return {
+        **{field.name: getattr(intent, field.name) for field in fields(Intent) if field.name not in not_columns},
+        **{field.name: getattr(attempt.usage, field.name) if known else 0 for field in fields(Usage)},
+        "ended_at": attempt.ended_at,
+        "duration_seconds": (attempt.ended_at - intent.started_at) / 1e9,
+        "outcome": attempt.outcome,
+        "error_type": attempt.error_type,
+        "http_status": attempt.http_status,
+        "completeness": attempt.completeness,
+        "usage_raw": attempt.usage_raw,
+        "usage_invalid": False,
+        "response_id": attempt.response_id,
+        "response_model": attempt.response_model,
+        "finish_reason": attempt.finish_reason,
+        "first_token_seconds": attempt.first_token_seconds,
+        "billable": attempt.outcome is not Outcome.REFUSED,
+        "sender": "gateway",
+    }
+
+
+def of_operation(operation: Operation) -> dict[str, object]:
+    """What the row of an operation must say."""
+    return {
+        **{field.name: getattr(operation, field.name) for field in fields(Operation)},
+        "duration_seconds": (operation.ended_at - operation.started_at) / 1e9,
+        "service": SERVICE_NAME,
+    }
+
+
+def differing(read: dict[str, Any], written: dict[str, object]) -> dict[str, tuple[object, object]]:
+    """Field by field: what was read and what was written, where they are not the same."""
+    absent = {name: ("no such column", value) for name, value in written.items() if name not in read}
+    there = {name: (read[name], value) for name, value in written.items() if name in read}
+    return absent | {name: pair for name, pair in there.items() if not same(*pair)}
+
+
+def compare(store: RunningStore, *attempts: Attempt) -> None:
+    """Land these as one batch; each must be read as it was written, and nothing else be there."""
+    read = rows(store, "attempts", land(store, b"".join(map(ENCODER.attempt, attempts))))
+    assert read.keys() == {attempt.intent.span_id for attempt in attempts}
+    for attempt in attempts:
+        assert differing(read[attempt.intent.span_id], of_attempt(attempt)) == {}
+
+
+def bounded(attempt: Attempt) -> Attempt:
+    """The same within what a column can hold: times before 2116, token counts that are counts."""
+    started_at = min(attempt.intent.started_at, LATEST)
+    intent = replace(attempt.intent, started_at=started_at)
+    usage = Usage(*(count % (TOKENS_MAX // 4) for _, count in attempt.usage.items()))
+    return replace(attempt, intent=intent, usage=usage, ended_at=min(started_at + attempt.ended_at, LATEST))
+
+
+def bounded_operation(operation: Operation) -> Operation:
+    """The same within what a column can hold."""
+    started_at = min(operation.started_at, LATEST)
+    ended_at = min(started_at + operation.ended_at, LATEST)
+    return replace(operation, started_at=started_at, ended_at=ended_at, attempts=operation.attempts % 65_536)
+
+
+@QUICK
+@given(st.lists(facts.attempts.map(bounded), min_size=1, max_size=8, unique_by=lambda attempt: attempt.intent.span_id))
+def test_an_attempt_lands_as_it_was_written(store: RunningStore, attempts: list[Attempt]) -> None:
+    compare(store, *attempts)
+
+
+@QUICK
+@given(st.lists(facts.operations.map(bounded_operation), min_size=1, max_size=8, unique_by=lambda each: each.span_id))
+def test_an_operation_lands_as_it_was_written(store: RunningStore, operations: list[Operation]) -> None:
+    read = rows(store, "operations", land(store, b"".join(map(ENCODER.operation, operations))))
+    assert read.keys() == {operation.span_id for operation in operations}
+    for operation in operations:
+        assert differing(read[operation.span_id], of_operation(operation)) == {}
+
+
+def test_no_estimate_is_null_and_an_estimate_of_zero_is_zero(store: RunningStore) -> None:
+    costs = (None, Decimal(0), Decimal("1E-18"), Decimal("12345.678901234567890123"))
+    compare(store, *(facts.attempt(facts.intent(estimated_cost_usd=cost)) for cost in costs))
+
+
+def test_every_outcome_and_every_completeness_lands(store: RunningStore) -> None:
+    endings = itertools.product(Outcome, Completeness)
+    compare(store, *(facts.attempt(outcome=outcome, completeness=known) for outcome, known in endings))
+
+
+def test_a_sender_bound_to_a_tenant_lands_under_it_whatever_the_span_says(store: RunningStore) -> None:
+    batch = land(store, ENCODER.attempt(facts.attempt()), tenant="globex")
+    (read,) = rows(store, "attempts", batch).values()
+    assert (read["tenant"], read["claimed_tenant"]) == ("globex", "acme")
+
+
+def test_attempts_and_their_operation_joined_in_one_body_land_each_in_its_view(store: RunningStore) -> None:
+    first, second = facts.intent(), facts.intent()
+    body = ENCODER.attempt(facts.attempt(first)) + ENCODER.attempt(facts.attempt(second))
+    batch = land(store, body + ENCODER.operation(facts.operation(first)))
+    assert rows(store, "attempts", batch).keys() == {first.span_id, second.span_id}
+    assert rows(store, "operations", batch).keys() == {first.parent_span_id}
