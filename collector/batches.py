@@ -7,10 +7,13 @@ after a restart. One batch is one insert, one token, one partition and one part:
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, Self
 
-from collector.otlp import digest, without
+from collector.framing import without
+from collector.otlp import digest
 from collector.records import SpoolRecord
+from collector.refusals import Refused
 
 Ranges = tuple[tuple[int, int], ...]
 """Half-open ranges of positions, ascending, neither touching nor overlapping."""
@@ -47,7 +50,7 @@ class Batch:
     rows: int
     dropped: Ranges = ()
     digest: str = ""
-    """Hexadecimal, of the payload."""
+    """Hexadecimal, of what it is made of: the digests of its records' bodies and what is dropped of them."""
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger."""
@@ -94,7 +97,7 @@ class SegmentContent:
 
 
 def join(records: Sequence[SpoolRecord], dropped: Ranges) -> bytes:
-    """The records' requests as one, without the dropped spans; untouched where nothing is dropped."""
+    """The records' requests as one, without the dropped spans; untouched where nothing is dropped. Raises Refused."""
     if not dropped:
         return b"".join(record.body for record in records)
     gone = to_positions(dropped)
@@ -102,9 +105,15 @@ def join(records: Sequence[SpoolRecord], dropped: Ranges) -> bytes:
     first = 0
     for record in records:
         mine = {p - first for p in gone[bisect_left(gone, first) : bisect_left(gone, first + record.spans)]}
-        pieces.append(without(record.body, mine) if mine else record.body)
+        if len(mine) < record.spans:
+            pieces.append(without(record.body, mine) if mine else record.body)
         first += record.spans
     return b"".join(pieces)
+
+
+def fingerprint(records: Sequence[SpoolRecord], dropped: Ranges) -> str:
+    """What tells that a payload is made of the same things again; its bytes are not read, their checksums were."""
+    return digest(b"".join(record.digest for record in records) + repr(dropped).encode()).hex()
 
 
 def payload(batch: Batch, content: SegmentContent) -> bytes:
@@ -112,22 +121,29 @@ def payload(batch: Batch, content: SegmentContent) -> bytes:
     records = [content.records[offset] for offset in batch.offsets if offset in content.records]
     if len(records) < len(batch.offsets):
         raise PayloadLost("records of its segment cannot be read any more", b"".join(r.body for r in records))
-    made = join(records, batch.dropped)
-    if digest(made).hex() != batch.digest:
-        raise PayloadLost("its bytes are not those it was planned with", made)
-    return made
+    if fingerprint(records, batch.dropped) != batch.digest:
+        raise PayloadLost("its records are not those it was planned with", b"".join(r.body for r in records))
+    try:
+        return join(records, batch.dropped)
+    except Refused as refused:
+        raise PayloadLost(f"its spans cannot be taken apart: {refused}", b"".join(r.body for r in records)) from None
 
 
 def halves(batch: Batch, content: SegmentContent) -> tuple[Batch, Batch]:
-    """Two batches that are this one together, each with an id of its own. `batch` has at least two rows."""
+    """Two batches that are this one together, each with an id of its own. `batch` has at least two rows.
+
+    It is parted between two records where that can be, so that one that cannot be taken apart ends up alone.
+    """
     records = [content.records[offset] for offset in batch.offsets]
     gone = set(to_positions(batch.dropped))
     kept = [position for position in range(sum(record.spans for record in records)) if position not in gone]
-    middle = len(kept) // 2
+    starts = accumulate((record.spans for record in records[:-1]), initial=0)
+    between = {bisect_left(kept, start) for start in starts} - {0, len(kept)}
+    middle = min(between or {len(kept) // 2}, key=lambda cut: abs(2 * cut - len(kept)))
 
     def half(name: str, mine: Sequence[int], others: Sequence[int]) -> Batch:
         dropped = to_ranges(sorted(gone.union(others)))
-        made = digest(join(records, dropped)).hex()
-        return replace(batch, batch_id=f"{batch.batch_id}.{name}", rows=len(mine), dropped=dropped, digest=made)
+        made_of = fingerprint(records, dropped)
+        return replace(batch, batch_id=f"{batch.batch_id}.{name}", rows=len(mine), dropped=dropped, digest=made_of)
 
     return half("a", kept[:middle], kept[middle:]), half("b", kept[middle:], kept[:middle])

@@ -74,9 +74,13 @@ class Committer:
             group = self._gather()
             if group:
                 self._commit(group)
-            now = self._monotonic()
-            self._spool.seal_if_due(now)
-            self._spool.recheck(now)
+            try:
+                now = self._monotonic()
+                self._spool.seal_if_due(now)
+                self._spool.recheck(now)
+            except Exception:
+                # A thread that ended would leave every sender waiting for an answer that never comes.
+                log.exception("a segment could not be sealed and is tried again")
         self._spool.close()
 
     def _gather(self) -> list[_Ticket]:
@@ -108,13 +112,19 @@ class Committer:
         error: Exception | None = None
         try:
             self._spool.append([ticket.record for ticket in group], now=self._monotonic(), now_ms=self._now_ms())
-        except Exception as failure:  # noqa: BLE001 - whatever it was, these senders must be told to come again
-            log.exception("a group of %d bodies was not kept", len(group)) if not isinstance(failure, OSError) else None
-            error = Busy(self._spool.refusing or "the spool failed", retry_after_s=self._limits.retry_after_s)
+        except OSError as failure:
+            error = self._busy(failure.strerror or str(failure))
+        except Exception:
+            # Whatever it was, these senders must be told to come again.
+            log.exception("a group of %d bodies was not kept", len(group))
+            error = self._busy("the spool failed")
         else:
             for ticket in group:
                 self._books.received(ticket.record.sender, ticket.record.spans)
         self._settle(group, error)
+
+    def _busy(self, why: str) -> Busy:
+        return Busy(f"nothing could be kept: {why}", retry_after_s=self._limits.retry_after_s)
 
     def _settle(self, group: Sequence[_Ticket], error: Exception | None) -> None:
         waiting = [ticket.safe for ticket in group if ticket.safe]

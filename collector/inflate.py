@@ -19,7 +19,6 @@ def gunzip(data: bytes, *, bytes_max: int, share: Share) -> bytes:
     while data:
         stream = zlib.decompressobj(GZIP)
         while not stream.eof:
-            share.take(STEP)
             try:
                 piece = stream.decompress(data, min(STEP, bytes_max - size + 1))
             except zlib.error as error:
@@ -29,6 +28,7 @@ def gunzip(data: bytes, *, bytes_max: int, share: Share) -> bytes:
                 raise TooLarge(f"the body inflates to more than {bytes_max} bytes")
             if not piece and not stream.eof and not stream.unconsumed_tail:
                 raise BadRequest("the gzip body ends early")
+            share.take(len(piece))
             pieces.append(piece)
             data = stream.unconsumed_tail
         data = stream.unused_data

@@ -1,16 +1,17 @@
-"""OTLP trace requests as bytes: are they valid, which spans are in them, and the same bytes without some of them.
+"""OTLP trace requests as bytes: are they valid, and which spans are in them.
 
 Attributes are never walked here; ClickHouse decodes them. A span's key is its trace id and span id, 24 bytes.
 """
 
-from collections.abc import Container
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from collector.refusals import BadRequest
+from collector.framing import frame
+from collector.refusals import BadRequest, TooLarge
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
@@ -18,6 +19,15 @@ KEY_BYTES = TRACE_ID_BYTES + SPAN_ID_BYTES
 NO_KEY = bytes(KEY_BYTES)
 """The key of a span without ids: it is like no other span, not even another without ids."""
 DIGEST_BYTES = 16
+WHOLE_BYTES_MAX = 1024 * 1024
+"""A body above this is decoded a span at a time: empty messages take 90 times their size in memory, for a while."""
+PIECE_BYTES_MAX = 16 * 1024 * 1024
+"""What one span, or what stands around spans, may have then."""
+
+
+class _Ids(NamedTuple):
+    trace_id: bytes
+    span_id: bytes
 
 
 def digest(body: bytes) -> bytes:
@@ -26,8 +36,11 @@ def digest(body: bytes) -> bytes:
 
 
 def span_keys(body: bytes) -> bytes:
-    """The keys of all spans of a request, in their order, joined. Raises BadRequest for what is not a request."""
-    spans = [span for resource in _parse(body).resource_spans for scope in resource.scope_spans for span in scope.spans]
+    """The keys of all spans of a request, in their order, joined.
+
+    Raises BadRequest for what is not a request, TooLarge for one that would burst the memory when it is decoded.
+    """
+    spans = _spans_one_by_one(body) if len(body) > WHOLE_BYTES_MAX else _spans(body)
     keys = [span.trace_id + span.span_id for span in spans]
     if any(len(key) != KEY_BYTES for key in keys):
         keys = [span_key(span.trace_id, span.span_id) for span in spans]
@@ -48,32 +61,32 @@ def split_keys(keys: bytes) -> list[bytes]:
     return [keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)]
 
 
-def without(body: bytes, dropped: Container[int]) -> bytes:
-    """The request without the spans at those positions, which count from 0 in the spans' order.
-
-    What then holds no span is left out too. Raises BadRequest for what is not a request.
-    """
-    request = _parse(body)
-    position = 0
-    for resource in request.resource_spans:
-        for scope in resource.scope_spans:
-            spans = list(scope.spans)
-            _keep(scope.spans, [span for i, span in enumerate(spans, position) if i not in dropped])
-            position += len(spans)
-        _keep(resource.scope_spans, [scope for scope in resource.scope_spans if len(scope.spans)])
-    _keep(request.resource_spans, [resource for resource in request.resource_spans if len(resource.scope_spans)])
-    rest: bytes = request.SerializeToString()
-    return rest
+def _spans(body: bytes) -> list[Any]:
+    request = _parse(ExportTraceServiceRequest, body)
+    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
-def _keep(field: Any, kept: list[Any]) -> None:
-    if len(kept) < len(field):
-        del field[:]
-        field.extend(kept)
+def _spans_one_by_one(body: bytes) -> list[Any]:
+    """The ids of each span alone; each is decoded, to see that it can be, and let go before the next."""
+    ids: list[Any] = []
+    for group in frame(body):
+        _parse(ResourceSpans, _small(group.rest))
+        for scope in group.scopes:
+            _parse(ScopeSpans, _small(scope.rest))
+            for field in scope.spans:
+                span = _parse(Span, _small(body[field.value : field.end]))
+                ids.append(_Ids(span.trace_id, span.span_id))
+    return ids
 
 
-def _parse(body: bytes) -> Any:
+def _small(piece: bytes) -> bytes:
+    if len(piece) > PIECE_BYTES_MAX:
+        raise TooLarge(f"a span, resource or scope has more than {PIECE_BYTES_MAX} bytes")
+    return piece
+
+
+def _parse(message: Any, body: bytes) -> Any:
     try:
-        return ExportTraceServiceRequest.FromString(body)
+        return message.FromString(body)
     except DecodeError:
         raise BadRequest("the body is not an OTLP ExportTraceServiceRequest in protobuf") from None

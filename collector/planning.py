@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from collector.batches import Batch, SegmentContent, join, to_ranges
+from collector.batches import Batch, SegmentContent, fingerprint, to_ranges
 from collector.horizon import Horizon
-from collector.otlp import digest, split_keys
+from collector.otlp import split_keys
 from collector.records import Kind, SpoolRecord
 
 DAY_MS = 24 * 3600 * 1000
@@ -103,5 +103,5 @@ def _batch(
         offsets=tuple(offsets),
         rows=sum(record.spans for record in records) - len(known),
         dropped=dropped,
-        digest=digest(join(records, dropped)).hex(),
+        digest=fingerprint(records, dropped),
     )

@@ -61,7 +61,8 @@ def run(settings: CollectorSettings) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(parts, listening))
         parts.lander.stop(LANDER_STOP_S)
-        parts.ledger.close()
+        if not parts.lander.alive:
+            parts.ledger.close()
 
 
 @dataclass(frozen=True, slots=True)

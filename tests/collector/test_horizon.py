@@ -22,7 +22,9 @@ def test_what_was_seen_before_or_stands_twice_is_known() -> None:
 def test_nobody_makes_the_spans_of_another_vanish() -> None:
     seen = horizon()
     seen.add("app", [A], 0)
+    seen.add("gateway", [B], 0)
     assert seen.known("gateway", [A]) == []
+    assert seen.known("app", [A, B]) == [0]
 
 
 def test_what_the_store_remembers_counts_for_everybody() -> None:

@@ -20,6 +20,10 @@ def test_what_was_zipped_comes_out_again(size: int) -> None:
     assert inflated(gzip.compress(data[:size])) == data[:size]
 
 
+def test_many_small_members_hold_no_more_than_what_they_inflate_to() -> None:
+    assert inflated(gzip.compress(b"x") * 100, inflight_max=100) == b"x" * 100
+
+
 def test_members_one_behind_the_other_are_one_body() -> None:
     assert inflated(gzip.compress(b"one ") + gzip.compress(b"body")) == b"one body"
 

@@ -1,12 +1,14 @@
 import os
+import resource
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.otlp import KEY_BYTES, NO_KEY, digest, span_key, span_keys, split_keys, without
-from collector.refusals import BadRequest
+from collector.framing import frame, without
+from collector.otlp import KEY_BYTES, NO_KEY, WHOLE_BYTES_MAX, digest, span_key, span_keys, split_keys
+from collector.refusals import BadRequest, TooLarge
 from tests.collector.emitting import body, keys
 
 
@@ -68,9 +70,9 @@ def test_taking_spans_out_leaves_the_others_in_their_order(shape: list[list[int]
     rest = without(whole, dropped)
     assert split_keys(span_keys(rest)) == [one for i, one in enumerate(sent) if i not in dropped]
     parsed = ExportTraceServiceRequest.FromString(rest)
-    for resource in parsed.resource_spans:
-        assert resource.resource.attributes[0].value.string_value == "s"
-        assert all(len(scope.spans) for scope in resource.scope_spans) or not dropped
+    for group in parsed.resource_spans:
+        assert group.resource.attributes[0].value.string_value == "s"
+        assert all(len(scope.spans) for scope in group.scope_spans)
 
 
 def test_taking_all_spans_out_leaves_nothing() -> None:
@@ -79,3 +81,83 @@ def test_taking_all_spans_out_leaves_nothing() -> None:
 
 def test_a_digest_tells_bodies_apart() -> None:
     assert digest(b"a") == digest(b"a") != digest(b"b")
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field with a length."""
+    length, head = len(content), bytearray([number << 3 | 2])
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*head, length]) + content
+
+
+def test_a_large_body_has_the_keys_of_its_parts() -> None:
+    parts = [body(keys(40), attributes=300) for _ in range(5)]
+    assert len(b"".join(parts)) > WHOLE_BYTES_MAX
+    assert span_keys(b"".join(parts)) == b"".join(span_keys(part) for part in parts)
+
+
+def test_a_large_body_is_refused_for_one_bad_span_in_it() -> None:
+    large = body(keys(200), attributes=300)
+    bad = field(1, field(2, field(2, b"\x0a\xffshort")))
+    assert len(large) > WHOLE_BYTES_MAX
+    with pytest.raises(BadRequest):
+        span_keys(large + bad)
+
+
+@pytest.mark.parametrize("around", ["resource", "scope"])
+def test_a_large_body_is_refused_for_what_stands_around_its_spans(around: str) -> None:
+    large = body(keys(200), attributes=300)
+    bad = field(1, b"\xff\xff")
+    with pytest.raises(BadRequest):
+        span_keys(large + field(1, bad if around == "resource" else field(2, bad)))
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        field(1, field(2, b"\x12\x00" * 4_000_000)),
+        field(1, b"\x12\x00" * 4_000_000),
+        b"\x0a\x00" * 4_000_000,
+        field(1, field(2, b"\x28\x00" * 4_000_000)),
+        field(1, field(2, field(2, b"\x4a\x00" * 9_000_000))),
+        field(1, field(1, b"\x0a\x00" * 9_000_000)),
+    ],
+    ids=["spans", "scopes", "resources", "numbers", "attributes", "resource attributes"],
+)
+def test_millions_of_empty_messages_are_refused_before_they_become_objects(bomb: bytes) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TooLarge):
+        span_keys(bomb)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
+
+
+@pytest.mark.parametrize(("spans", "taken"), [(98, True), (99, False)])
+def test_spans_scopes_and_resources_are_counted_together(
+    spans: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.framing.FIELDS_MAX", 100)
+    large = field(1, field(2, b"\x12\x00" * spans))
+    if taken:
+        assert len(frame(large)[0].scopes[0].spans) == spans
+    else:
+        with pytest.raises(TooLarge):
+            frame(large)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_the_frame_fail_in_another_way_than_by_refusing(data: bytes) -> None:
+    for tried in (data, field(1, data), field(1, field(2, data))):
+        try:
+            frame(tried)
+        except (BadRequest, TooLarge):
+            continue
+
+
+def test_taking_spans_out_touches_no_other_byte() -> None:
+    first, second = body(keys(1), attributes=2), body(keys(1), attributes=3)
+    assert without(first + second, {0}) == second
+    assert without(first + second, ()) == first + second
+    odd = field(1, b"\x78\x07" + field(2, b"\x55abcd" + field(2, b"span")) + field(9, b"unknown"))
+    assert without(odd, ()) == field(1, b"\x78\x07" + field(9, b"unknown") + field(2, b"\x55abcd" + field(2, b"span")))

@@ -101,13 +101,22 @@ def test_a_payload_is_made_again_or_not_at_all() -> None:
 
 @pytest.mark.parametrize("rows", [2, 3, 5])
 def test_halves_are_the_whole_together_and_differ_in_size_by_one_at_most(rows: int) -> None:
-    first, second = keys(rows), keys(2)
-    records = kept([first[0], *first]), kept(second)
+    sent = keys(rows)
+    records = (kept([sent[0], *sent]),)
     (batch,) = plan(*records).batches
     left, right = halves(batch, content(*records))
-    assert spans_of(left, *records) + spans_of(right, *records) == first + second
+    assert spans_of(left, *records) + spans_of(right, *records) == sent
     assert abs(left.rows - right.rows) <= 1
     assert {left.batch_id, right.batch_id} == {f"{batch.batch_id}.a", f"{batch.batch_id}.b"}
+
+
+@pytest.mark.parametrize(("sizes", "left"), [((1, 1), 1), ((9, 1), 9), ((2, 3, 4), 5), ((1, 1, 8), 2)])
+def test_a_batch_of_several_bodies_is_parted_between_two_of_them(sizes: tuple[int, ...], left: int) -> None:
+    records = [kept(keys(size)) for size in sizes]
+    (batch,) = plan(*records).batches
+    first, second = halves(batch, content(*records))
+    assert (first.rows, second.rows) == (left, sum(sizes) - left)
+    assert payload(first, content(*records)) + payload(second, content(*records)) == b"".join(r.body for r in records)
 
 
 def test_halving_on_and_on_ends_with_every_span_alone() -> None:
@@ -136,6 +145,16 @@ def test_a_batch_survives_the_ledger() -> None:
 def test_ranges_are_positions_in_short(positions: list[int], ranges: tuple[tuple[int, int], ...]) -> None:
     assert to_ranges(positions) == ranges
     assert to_positions(ranges) == positions
+
+
+def test_a_body_that_cannot_be_taken_apart_is_told_as_such() -> None:
+    group = b"\x1b\x1c"
+    whole = kept(keys(2))
+    strange = SpoolRecord(**{name: getattr(whole, name) for name in whole.__slots__} | {"body": whole.body + group})
+    (batch,) = plan(strange).batches
+    left, _ = halves(batch, content(strange))
+    with pytest.raises(PayloadLost, match="taken apart"):
+        payload(left, content(strange))
 
 
 def test_joining_touches_only_the_bodies_that_lose_a_span() -> None:
