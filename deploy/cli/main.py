@@ -9,6 +9,9 @@ import typer
 from deploy.cli import exits
 from deploy.cli.output import say
 
+OUR_PARTS = frozenset({"gateway", "collector", "analytics", "dashboards", "sql", "deploy"})
+"""An error class of our own is written for an operator; any other that gets here is a bug and keeps its traceback."""
+
 app = typer.Typer(
     name="tollway",
     help="The routing plane for LLM traffic whose invoices reconcile.",
@@ -50,15 +53,11 @@ def _report(error: Exception) -> int:
     """One line for an error an operator can act on; a bug keeps its traceback."""
     import errno
 
-    from deploy.errors import OperatorError
     from gateway.config import ConfigError
 
     if isinstance(error, ConfigError):
         say(f"tollway: {error}")
         return exits.USAGE
-    if isinstance(error, OperatorError):
-        say(f"tollway: {error}")
-        return exits.FAILURE
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         say(f"tollway: the disk is full ({error.filename or 'while writing'}); make room and start again")
         return exits.FAILURE
@@ -67,6 +66,9 @@ def _report(error: Exception) -> int:
         return exits.FAILURE
     if isinstance(error, ModuleNotFoundError):
         say(f"tollway: the package {error.name!r} is missing; run `make install`")
+        return exits.FAILURE
+    if type(error).__module__.partition(".")[0] in OUR_PARTS:
+        say(f"tollway: {error}")
         return exits.FAILURE
     if type(error).__module__.startswith("clickhouse_connect"):
         say(f"tollway: the store: {str(error).splitlines()[0][:500]}")
