@@ -57,6 +57,18 @@ def insert(text: bytes) -> Insert | None:
     return None
 
 
+def from_file(head: str, form: str, path: str) -> str:
+    """The INSERT of a file's rows: its file goes before a SETTINGS clause, its format behind it."""
+    place, depth = len(head.encode()), 0
+    for kind, token, end in tokens(head.encode()):
+        depth += {b"(": 1, b")": -1}.get(token, 0)
+        if kind == "word" and not depth and token.upper() == b"SETTINGS":
+            place = end - len(token)
+    target, settings = head.encode()[:place].decode(), head.encode()[place:].decode()
+    quoted = path.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{target.rstrip()} FROM INFILE '{quoted}' COMPRESSION 'none' {settings} FORMAT {form}"
+
+
 def output_format(statement: str, default: str) -> str:
     """The format a statement asks its answer in: its last top-level FORMAT clause, or the default."""
     found, depth, waiting = default, 0, False
