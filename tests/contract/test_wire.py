@@ -126,6 +126,15 @@ def bounded_operation(operation: Operation) -> Operation:
     return replace(operation, started_at=started_at, ended_at=ended_at, attempts=operation.attempts % 65_536)
 
 
+def test_every_field_arrives_with_a_value_of_its_own(store: RunningStore) -> None:
+    intent = facts.intent(session="f" * 32, fallback_reason="timeout", estimated_cost_usd=Decimal("0.5"))
+    intent = replace(intent, attempt_index=2, fallback_depth=1, region="eu-west-1", quantization="int8", pattern="edge")
+    compare(store, facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16), error_type="stream_broken"))
+    operation = facts.operation(intent, attempts=3, parent_span_id="e" * 16, cache_status="miss", error_type="timeout")
+    (read,) = rows(store, "operations", land(store, ENCODER.operation(operation))).values()
+    assert differing(read, of_operation(operation)) == {}
+
+
 @QUICK
 @given(st.lists(facts.attempts.map(bounded), min_size=1, max_size=8, unique_by=lambda attempt: attempt.intent.span_id))
 def test_an_attempt_lands_as_it_was_written(store: RunningStore, attempts: list[Attempt]) -> None:
