@@ -78,7 +78,7 @@ class PretendStore:
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         if self.down:
             raise StoreDown("connection refused")
-        return self.remembered
+        return [*self.remembered, *self.landed()]
 
     def close(self) -> None:
         pass

@@ -2,121 +2,25 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
 import orjson
 import pytest
-from prometheus_client import CollectorRegistry
 
-from collector.books import Account, Books
+from collector.books import Account
 from collector.horizon import Horizon
-from collector.lander import Clocks, Lander, next_work
-from collector.ledger import Ledger, OpenBatch
-from collector.metrics import LandingMetrics
-from collector.otlp import split_keys
-from collector.parking import Parking
-from collector.planning import SegmentPlan, plan_segment
-from collector.records import SpoolRecord
-from collector.sealed import Segment, list_segments, read_segment, segment_number
+from collector.lander import next_work
+from collector.ledger import OpenBatch
+from collector.planning import plan_segment
+from collector.sealed import list_segments
 from collector.settings import Limits
-from collector.spool import Spool
 from collector.steps import Work
-from collector.store import StoreDown
 from gateway.domain.segments import HEADER, read_records
 from tests.collector.emitting import keys
+from tests.collector.house import LIMITS, House
 from tests.collector.pretend_store import Fault, PretendStore
-from tests.collector.spooled import NOON_MS, content, kept, resent, spool_away
-
-LIMITS = Limits(free_bytes_min=0, segment_rows_max=1)
-
-
-@dataclass
-class Time:
-    """A clock that goes where it is put."""
-
-    s: float = 0.0
-
-    def monotonic(self) -> float:
-        return self.s
-
-    def now_ms(self) -> int:
-        return NOON_MS + int(self.s * 1000)
-
-
-@dataclass
-class House:
-    """A collector without its receiving half; `restart` is what kill -9 and a new start leave of it."""
-
-    folder: Path
-    store: PretendStore = field(default_factory=PretendStore)
-    time: Time = field(default_factory=Time)
-    limits: Limits = LIMITS
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Everything in memory is lost."""
-        self.horizon = Horizon(horizon_s=1e5, keys_max=1000)
-        self.ledger = Ledger(self.folder / "ledger", self._remember, now_ms=self.time.now_ms())
-        waiting, held = [], []
-        self.books = Books(self.ledger.state.accounts)
-        for path in list_segments(self.folder / "spool"):
-            spans = read_segment(path).spans()
-            segment = Segment(segment_number(path), path, path.stat().st_size, spans)
-            if segment.number in self.ledger.state.planned:
-                held.append(segment)
-                continue
-            waiting.append(segment)
-            for sender, count in spans.items():
-                self.books.received(sender, count)
-        self.spool = Spool(self.folder / "spool", self.limits, waiting=waiting, held=held)
-        self.registry = CollectorRegistry()
-        self.lander = Lander(
-            spool=self.spool,
-            ledger=self.ledger,
-            horizon=self.horizon,
-            parking=Parking(self.folder / "parked"),
-            books=self.books,
-            store=self.store,
-            metrics=LandingMetrics(self.registry),
-            limits=self.limits,
-            spool_id="ab",
-            clocks=Clocks(monotonic=self.time.monotonic, now_ms=self.time.now_ms),
-            held=held,
-        )
-
-    def _remember(self, plan: SegmentPlan) -> None:
-        for sender, blob in plan.keys.items():
-            self.horizon.add(sender, split_keys(blob), plan.received_ms)
-
-    def receive(self, *records: SpoolRecord) -> None:
-        """What the receiving half does."""
-        for record in records:
-            spool_away(self.spool, record, now_ms=self.time.now_ms())
-            self.books.received(record.sender, record.spans)
-
-    def turn(self) -> None:
-        """One turn, and the time it asks for."""
-        try:
-            self.time.s += max(0.001, self.lander.turn())
-        except StoreDown:
-            self.time.s += 1.0
-
-    def turns(self, count: int = 200) -> None:
-        for _ in range(count):
-            self.turn()
-            if not self.pending:
-                return
-
-    @property
-    def pending(self) -> int:
-        return sum(account.pending for account in self.books.accounts().values())
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"tollway_collector_{name}", labels) or 0.0
+from tests.collector.spooled import NOON_MS, content, kept, resent
 
 
 @pytest.fixture

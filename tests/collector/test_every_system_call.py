@@ -1,0 +1,112 @@
+"""The collector dies before, within and after each system call that writes: what was acknowledged lands, once."""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.otlp import span_keys, split_keys
+from collector.records import SpoolRecord
+from collector.sealed import list_segments
+from tests.collector.emitting import keys
+from tests.collector.house import House
+from tests.collector.pretend_store import Fault, PretendStore
+from tests.collector.spooled import kept, resent
+
+CALLS = ("write", "fdatasync", "fsync", "unlink", "rename", "truncate", "ftruncate", "link")
+SYNCS = ("fdatasync", "fsync")
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that catches errors sees it."""
+
+
+class Reaper:
+    """Stands before the system calls, and kills at the numbers it is given."""
+
+    def __init__(self, deaths: tuple[int, ...], moment: str) -> None:
+        self.calls = 0
+        self._deaths = deaths
+        self._moment = moment
+
+    def before(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, or the end."""
+
+        def reaped(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            dies = self.calls in self._deaths
+            if dies and self._moment == "within" and name == "write":
+                call(args[0], args[1][: len(args[1]) // 2])
+            if dies and self._moment != "after":
+                raise Killed
+            # A sync is what outlives the machine; a process that is killed leaves all it wrote, synced or not.
+            done = None if name in SYNCS else call(*args, **kwargs)
+            if dies:
+                raise Killed
+            return done
+
+        return reaped
+
+
+def tell(house: House, bodies: list[SpoolRecord], acknowledged: list[SpoolRecord]) -> None:
+    """Send what is not acknowledged yet, and land all."""
+    while len(acknowledged) < len(bodies):
+        house.receive(bodies[len(acknowledged)])
+        acknowledged.append(bodies[len(acknowledged)])
+        house.turn()
+    for _ in range(100):
+        house.turn()
+        if not house.pending:
+            break
+    house.store.finish()
+
+
+def lived_through(folder: Path, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the story ended before the last of the reaper's deaths; what is then there is checked."""
+    a, b, c, d, poison = keys(5)
+    bodies = [kept([a, b]), kept([b, c, poison]), resent(2), kept([d], sender="app", tenant="t")]
+    faults = deque([Fault.TOKEN_BURNT, Fault.NO_ANSWER_STORED, Fault.NONE, Fault.NO_ANSWER_LOST])
+    store = PretendStore(faults=faults, refuses=lambda one: one == poison)
+    acknowledged: list[SpoolRecord] = []
+    deaths = 0
+    with monkeypatch.context() as reaped:
+        for name in CALLS:
+            reaped.setattr(os, name, reaper.before(name, getattr(os, name)))
+        house = None
+        while True:
+            try:
+                if house is None:
+                    house = House(folder, store)
+                else:
+                    house.restart()
+                tell(house, bodies, acknowledged)
+                break
+            except Killed:
+                deaths += 1
+    assert store.landed() == Counter([a, b, c, d])
+    account = house.books.accounts()["gateway"]
+    assert (account.stored, account.parked, account.pending, account.drift) == (3, 1, 0, 0)
+    assert account.received >= 7
+    (why,) = (folder / "parked").glob("*.json")
+    assert poison in split_keys(span_keys(why.with_suffix(".otlp").read_bytes()))
+    assert list_segments(folder / "spool") == []
+    assert house.books.accounts()["app"].stored == 1
+    return deaths == 0
+
+
+@pytest.mark.parametrize("moment", ["before", "within", "after"])
+@pytest.mark.parametrize("again_after", [0, 1, 2, 5])
+def test_a_death_at_any_system_call_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, again_after: int
+) -> None:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+    number = 0
+    survived = False
+    while not survived:
+        number += 1
+        deaths = (number, number + again_after)
+        survived = lived_through(tmp_path / str(number), Reaper(deaths, moment), monkeypatch)
+    assert number > 40, "the story has at least that many system calls"
