@@ -4,18 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal, localcontext
 
-import polars as pl
-
 from analytics.reconciliation import gap
 from analytics.reconciliation.facts import AttemptGroup, BilledRow
-from analytics.reconciliation.variance import Evidence, IdentityBroken, Line, VarianceClass, by_class, total
+from analytics.reconciliation.variance import IdentityBroken, Line, VarianceClass, by_class, total
 from analytics.windows import Window
 from gateway.domain.money import EXACT, plain
 from gateway.domain.usage import Completeness
 
 SUBUNIT = Decimal("0.01")
-_DECIMAL_PLACES = 18
-_DECIMAL_DIGITS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +79,6 @@ class Reconciliation:
     def unexplained(self) -> Decimal:
         """The UNEXPLAINED amount, signed: what a month that is to be closed must not have."""
         return self.by_class[VarianceClass.UNEXPLAINED]
-
-    def lines_frame(self) -> pl.DataFrame:
-        """One row per part of a line; a line without variance has one row, with variance_class "" and amount 0.
-
-        provider, account, day Date, model, token_class, part (0, 1, ...), invoiced, metered, variance (of the whole
-        line: sum them over part 0 only), billed_quantity, metered_quantity, unit_price, variance_class, amount (of the
-        part), tokens, attempts, evidence. Money is Decimal with 18 places, or as many as the invoice needs.
-        """
-        rows = [row for line in self.lines for row in _part_rows(line)]
-        places = max([_DECIMAL_PLACES, *(_places(value) for row in rows for value in row)])
-        money = pl.Decimal(_DECIMAL_DIGITS, places)
-        schema = {name: money if kind is pl.Decimal else kind for name, kind in _SCHEMA.items()}
-        return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-_SCHEMA: dict[str, type[pl.DataType]] = {
-    "provider": pl.String,
-    "account": pl.String,
-    "day": pl.Date,
-    "model": pl.String,
-    "token_class": pl.String,
-    "part": pl.Int64,
-    "invoiced": pl.Decimal,
-    "metered": pl.Decimal,
-    "variance": pl.Decimal,
-    "billed_quantity": pl.Int64,
-    "metered_quantity": pl.Int64,
-    "unit_price": pl.Decimal,
-    "variance_class": pl.String,
-    "amount": pl.Decimal,
-    "tokens": pl.Int64,
-    "attempts": pl.Int64,
-    "evidence": pl.String,
-}
 
 
 def summarise(
@@ -195,26 +157,3 @@ def _cards(lines: Iterable[Line]) -> set[str]:
 def _agree(left_name: str, left: Decimal, right_name: str, right: Decimal) -> None:
     if left != right:
         raise IdentityBroken(f"{left_name} sum to {plain(left)}, {right_name} to {plain(right)}")
-
-
-def _part_rows(line: Line) -> list[tuple[object, ...]]:
-    head = (line.provider, line.account, line.day, line.model, line.token_class)
-    sums = (line.invoiced, line.metered, line.variance)
-    counts = (line.billed_quantity, line.metered_quantity, line.unit_price)
-    if not line.parts:
-        return [(*head, 0, *sums, *counts, "", Decimal(0), None, 0, "")]
-    return [
-        (*head, number, *sums, *counts, part.variance_class.value, part.amount, part.tokens, *_proof(part.evidence))
-        for number, part in enumerate(line.parts)
-    ]
-
-
-def _proof(evidence: Evidence) -> tuple[int, str]:
-    return evidence.attempts, evidence.reference()
-
-
-def _places(value: object) -> int:
-    if not isinstance(value, Decimal):
-        return 0
-    exponent = value.normalize(EXACT).as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0

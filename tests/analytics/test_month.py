@@ -125,15 +125,6 @@ def test_a_month_that_has_not_begun_is_refused(reader):
         reconcile_month(reader, "11/2026", now=NOW)
 
 
-def test_the_frame_of_the_lines_sums_to_the_month(month, reader):
-    found = reconcile_month(reader, MONTH, now=NOW)
-    frame = found.lines_frame()
-    assert frame["amount"].sum() == found.variance
-    whole = frame.filter(pl.col("part") == 0)
-    assert (whole["invoiced"].sum(), whole["metered"].sum()) == (found.invoiced, found.metered)
-    assert frame.schema["amount"] == pl.Decimal(38, 18)
-
-
 async def test_the_async_twin_gives_the_same(month, store: RunningStore, reader):
     client = await clients.async_reader(store.url, store.password("reader"))
     try:

@@ -55,6 +55,34 @@ def test_other_cards_replace_all_that_were_there(writer, reader):
     assert stored(reader) == set()
 
 
+def test_cards_that_are_there_twice_are_put_right(writer, reader):
+    rate_cards.load(writer, [card()], now=NOW)
+    writer.command("INSERT INTO tollway.rate_cards SELECT * FROM tollway.rate_cards")
+    rate_cards.load(writer, [card()], now=NOW)
+    assert reader.query("SELECT count() FROM tollway.rate_cards").result_rows == [(1,)]
+
+
+class Rival:
+    """A client whose every exchange of tables is followed by another loader's."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+    def command(self, text: str, **options: object) -> object:
+        done = self._client.command(text, **options)
+        if "EXCHANGE" in text:
+            self._client.command("TRUNCATE TABLE tollway.rate_cards")
+        return done
+
+
+def test_another_loader_with_other_cards_is_not_outdone_in_silence(writer, reader):
+    with pytest.raises(rate_cards.RateCardsContested, match="who else"):
+        rate_cards.load(Rival(writer), [card()], now=NOW)
+
+
 def test_overlapping_cards_leave_the_store_as_it_was(writer, reader):
     rate_cards.load(writer, [card()], now=NOW)
     with pytest.raises(RateCardInvalid, match="overlap"):
