@@ -166,7 +166,7 @@ async def test_a_fault_of_ours_is_a_503_and_never_a_500(house: House) -> None:
 
 async def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.app.DRAIN_S", 0.1)
-    started = []
+    started: list[int] = []
 
     async def receive() -> dict[str, object]:
         if not started:

@@ -1,7 +1,7 @@
 """The lander, a turn at a time, against a store with every fault that was met: each span lands once, whatever comes."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tests.collector.spooled import NOON_MS, content, kept, resent
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
     return House(tmp_path)
 

@@ -60,7 +60,7 @@ class Half:
 
     def kept(self) -> list[SpoolRecord]:
         """What is on disk."""
-        found = []
+        found: list[SpoolRecord] = []
         for path in list_segments(self.spool._folder):
             content = read_segment(path)
             assert content.damage == ()
