@@ -33,6 +33,7 @@ class Outbox:
         self._waiting: deque[Sealed] = deque()
         self._adopted: Counter[Folder] = Counter()
         self._changed = threading.Condition()
+        self._hurried = False
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -58,10 +59,9 @@ class Outbox:
             _remove(folder)
 
     def head(self, timeout_s: float | None = None) -> Sealed | None:
-        """The oldest, left where it is; waits for one, and gives None when the time is up or somebody called `wake`."""
+        """The oldest, left where it is; waits for one, and gives None when the time is up or nobody shall wait."""
         with self._changed:
-            if not self._waiting:
-                self._changed.wait(timeout_s)
+            self._changed.wait_for(lambda: self._waiting or self._hurried, timeout_s)
             return self._waiting[0] if self._waiting else None
 
     def done(self, sealed: Sealed) -> None:
@@ -84,9 +84,10 @@ class Outbox:
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting, timeout_s)
 
-    def wake(self) -> None:
-        """Let whoever waits in `head` look up."""
+    def hurry(self) -> None:
+        """From now on `head` does not wait."""
         with self._changed:
+            self._hurried = True
             self._changed.notify_all()
 
     def release(self) -> None:

@@ -2,7 +2,8 @@
 
 One segment is one body: its spans joined, the same bytes however often it is sent, so that the collector knows a
 resend by its digest. It retries for ever, with backoff and jitter. A body that can never be taken is halved until the
-bad span is alone; that one is parked, and the rest goes on. Runs in one daemon thread of its own.
+bad span is alone; that one is parked, and the rest goes on. (If the process dies amid the halves, the whole is sent
+again, and the collector knows the spans by their ids.) Runs in one daemon thread of its own.
 """
 
 import gzip
@@ -91,7 +92,7 @@ class Shipper:
         """Stop after the answer that is awaited now, if any; what was not acknowledged stays on the disk."""
         self._stop.set()
         self._hurry.set()
-        self._outbox.wake()
+        self._outbox.hurry()
         if self._thread.is_alive():
             self._thread.join(timeout=1.0)
         self._client.close()

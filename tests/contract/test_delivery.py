@@ -1,0 +1,90 @@
+"""From the journal through the shipper and the real collector into a real store: once each, though both are killed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.attempt import Intent
+from gateway.journal.journal import Journal
+from gateway.journal.limits import Limits
+from gateway.journal.shipper import Backoff, Endpoint, Shipper
+from tests.collector.processes import GATEWAY_TOKEN, RunningCollector, until
+from tests.conftest import RunningStore
+from tests.gateway import facts
+from tests.gateway.journal.reading import die
+
+pytestmark = pytest.mark.slow
+
+QUICK = Backoff(first_s=0.02, max_s=0.1)
+LANDED = (
+    "SELECT attempt_id, outcome, completeness FROM tollway.attempts WHERE tenant = {tenant:String} ORDER BY attempt_id"
+)
+
+
+@pytest.fixture
+def collector(store: RunningStore, tmp_path: Path) -> Iterator[RunningCollector]:
+    running = RunningCollector(tmp_path / "collector" / "spool", store.url, store.data_dir / "secrets")
+    running.start()
+    yield running
+    if running.running:
+        running.kill()
+
+
+def started(journal_root: Path, collector: RunningCollector, token: str = GATEWAY_TOKEN) -> tuple[Journal, Shipper]:
+    books = Journal(journal_root, "worker-0", limits=Limits(segment_bytes=8192, seal_after_s=0.05))
+    shipper = Shipper(books, Endpoint(collector.url, token), backoff=QUICK)
+    shipper.start()
+    return books, shipper
+
+
+def finish(books: Journal, tenant: str, count: int) -> list[Intent]:
+    intents = [facts.intent(tenant=tenant) for _ in range(count)]
+    for intent in intents:
+        books.intent(intent)
+        books.end(facts.attempt(intent))
+        books.operation(facts.operation(intent))
+    return intents
+
+
+def landed(store: RunningStore, tenant: str) -> list[tuple[str, str, str]]:
+    return [tuple(row) for row in store.writer.query(LANDED, parameters={"tenant": tenant}).result_rows]
+
+
+def test_what_the_journal_recorded_is_in_the_store_once_each_though_gateway_and_collector_were_killed(
+    store: RunningStore, collector: RunningCollector, tmp_path: Path
+) -> None:
+    books, shipper = started(tmp_path / "journal", collector)
+    before = finish(books, "delivery-kill", 40)
+    until(lambda: shipper.stats(0.0).shipped_spans > 0, "something was shipped")
+    collector.kill()
+    during = finish(books, "delivery-kill", 40)
+    running = facts.intent(tenant="delivery-kill")
+    books.intent(running)
+    shipper.stop()
+    die(books)
+
+    collector.start()
+    successor, shipper = started(tmp_path / "journal", collector)
+    assert shipper.drain(30)
+    successor.close()
+    expected = [(intent.attempt_id, "ok", "measured") for intent in before + during]
+    expected.append((running.attempt_id, "lost", "unknown"))
+    until(lambda: len(landed(store, "delivery-kill")) >= len(expected), "everything has landed")
+    until(collector.settled, "nothing more is on its way")
+    assert landed(store, "delivery-kill") == sorted(expected)
+
+
+def test_a_wrong_token_lands_nothing_and_loses_nothing(
+    store: RunningStore, collector: RunningCollector, tmp_path: Path
+) -> None:
+    books, shipper = started(tmp_path / "journal", collector, token="not-the-token")
+    (intent,) = finish(books, "delivery-token", 1)
+    until(lambda: shipper.stats(0.0).retries > 2, "the token was refused")
+    assert not shipper.drain(0.1)
+    books.close()
+    assert landed(store, "delivery-token") == []
+    successor, shipper = started(tmp_path / "journal", collector)
+    assert shipper.drain(30)
+    successor.close()
+    until(lambda: landed(store, "delivery-token") == [(intent.attempt_id, "ok", "measured")], "it has landed")
