@@ -6,8 +6,6 @@ or password is logged.
 """
 
 import asyncio
-import base64
-import binascii
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,6 +16,7 @@ from urllib.parse import parse_qsl
 from gateway.domain import clock
 from sql.credentials import Credentials
 from sql.embedded import bodies, wire
+from sql.embedded.auth import user_of
 from sql.embedded.engine import Engine
 from sql.embedded.errors import StoreError, too_large
 from sql.embedded.gate import Gate
@@ -34,151 +33,121 @@ BODY_MAX = 256 * 2**20
 WORKERS = 8
 WAITING_MAX = 64
 """Statements that may wait for a worker; further ones are told to come back."""
+PLAIN = "text/plain; charset=utf-8"
+CLIENT_GONE = 394
+"""ClickHouse's code for a query that was cancelled; nobody is there to read it, but the metrics count it."""
 
 
 class App:
-    """The ASGI application. `engine` is None until it is open; until then only /healthz and /metrics answer 200."""
+    """The ASGI application. Until `open` is called only /healthz and /metrics answer 200."""
 
     def __init__(self, credentials: Credentials) -> None:
-        self.engine: Engine | None = None
-        self.gate: Gate | None = None
         self.metrics = Metrics()
+        self._engine: Engine | None = None
+        self._gate: Gate | None = None
         self._credentials = credentials
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="store")
         self._under_way = 0
 
     def open(self, engine: Engine) -> None:
         """Begin to answer queries."""
-        self.gate = Gate(engine)
-        self.engine = engine
+        self._gate = Gate(engine)
+        self._engine = engine
 
     def close(self) -> None:
         """Wait for the statements under way, then close the engine."""
         self._pool.shutdown(wait=True)
-        if self.engine is not None:
-            self.engine.close()
+        if self._engine is not None:
+            self._engine.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request; no other kind of connection is spoken."""
         if scope["type"] != "http":
             return
-        path = scope["path"]
-        if path in ("/", ""):
-            await self._query(scope, receive, send)
-        else:
-            status, kind, body = self._plain(path)
+        if scope["path"] not in ("/", ""):
+            status, kind, body = self._page(scope["path"])
             await _answer(send, status, {"content-type": kind}, body)
-
-    def _plain(self, path: str) -> tuple[int, str, bytes]:
-        text = "text/plain; charset=utf-8"
-        match path:
-            case "/ping" | "/readyz":
-                return (200, text, b"Ok.\n") if self.engine else (503, text, b"the engine is opening\n")
-            case "/healthz":
-                return 200, text, b"Ok.\n"
-            case "/metrics":
-                return 200, self.metrics.content_type, self.metrics.render()
-            case _:
-                return 404, text, b"There is no such page here; POST a query to /, or GET /ping\n"
-
-    async def _query(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return
         started = clock.monotonic()
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         kind, code = "refused", 0
-        version = self.engine.version if self.engine else "0"
-        query_id = ""
         try:
-            url = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-            query_id = dict(url).get("query_id") or str(uuid.uuid4())
-            if self.engine is None or self.gate is None:
-                raise StoreError(745, "SERVER_OVERLOADED", "The store is starting", 503)
-            user = self._user(dict(url), headers)
-            if scope["method"] not in ("GET", "POST", "HEAD"):
-                raise StoreError(48, "NOT_IMPLEMENTED", f"{scope['method']} is not a way to ask; use GET or POST", 405)
-            body = await _body(receive, headers)
-            content_type = headers.get("content-type", "")
-            if content_type.startswith("multipart/form-data"):
-                url, body = [*url, *bodies.form(content_type, body).items()], b""
-            asked = wire.request(url, body, query_id=query_id, read_only=scope["method"] != "POST")
-            kind, reply = await self._run(user, asked, receive)
-            head = reply.headers | {"x-clickhouse-query-id": query_id, "x-clickhouse-timezone": "UTC"}
-            await _answer(send, 200, head, b"" if scope["method"] == "HEAD" else reply.body)
+            kind = await self._query(scope, receive, send)
         except StoreError as fault:
             code = fault.code
-            head = {
-                "content-type": "text/plain; charset=UTF-8",
-                "x-clickhouse-exception-code": str(code),
-                "x-clickhouse-query-id": query_id,
-            }
-            if fault.status == 401:
-                head["www-authenticate"] = 'Basic realm="ClickHouse server HTTP API"'
-            if fault.status == 503:
-                head["retry-after"] = "1"
-            await _answer(send, fault.status, head, fault.body(version))
+            await _answer_error(send, fault, self._engine.version if self._engine else "0")
         except _Gone:
-            code = 394
+            code = CLIENT_GONE
+        except Exception:
+            code = 1001
+            log.exception("a request could not be answered")
+            await _answer_error(send, StoreError(1001, "STD_EXCEPTION", "the store failed; its log says why"), "0")
         finally:
             self.metrics.observe(kind, code, clock.monotonic() - started)
 
-    def _user(self, url: dict[str, str], headers: dict[str, str]) -> str:
-        if "password" in url:
-            raise StoreError(516, "AUTHENTICATION_FAILED", "A password in the URL ends up in logs: send it in a header")
-        name, password = headers.get("x-clickhouse-user", url.get("user", "")), headers.get("x-clickhouse-key", "")
-        scheme, _, value = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                name, _, password = base64.b64decode(value, validate=True).decode("utf-8").partition(":")
-            except (binascii.Error, UnicodeDecodeError):
-                raise StoreError(
-                    516, "AUTHENTICATION_FAILED", "the Authorization header is not valid Basic", 401
-                ) from None
-        if not password:
-            raise StoreError(
-                194,
-                "REQUIRED_PASSWORD",
-                "Authentication failed: give user and password (Basic, or X-ClickHouse-User and -Key)",
-            )
-        user = self._credentials.admit(name, password)
-        if user is None:
-            raise StoreError(
-                516, "AUTHENTICATION_FAILED", "Authentication failed: password is incorrect, or there is no such user"
-            )
-        return user
+    def _page(self, path: str) -> tuple[int, str, bytes]:
+        match path:
+            case "/ping" | "/readyz":
+                return (200, PLAIN, b"Ok.\n") if self._engine else (503, PLAIN, b"the engine is opening\n")
+            case "/healthz":
+                return 200, PLAIN, b"Ok.\n"
+            case "/metrics":
+                return 200, self.metrics.content_type, self.metrics.render()
+            case _:
+                return 404, PLAIN, b"There is no such page here; POST a query to /, or GET /ping\n"
 
-    async def _run(self, user: str, asked: wire.Request, receive: Receive) -> tuple[str, wire.Reply]:
-        """Run it on the pool; a reader of a SELECT that hangs up stops it, an INSERT always runs to its end."""
-        assert self.gate is not None  # noqa: S101 - checked by the caller
+    async def _query(self, scope: Scope, receive: Receive, send: Send) -> str:
+        """Answer one statement; the kind of statement it was, for the metrics. Raises StoreError."""
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        url = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        if self._gate is None:
+            raise StoreError(745, "SERVER_OVERLOADED", "The store is starting")
+        user = user_of(url, headers, self._credentials)
+        if scope["method"] not in ("GET", "POST", "HEAD"):
+            raise StoreError(48, "NOT_IMPLEMENTED", f"{scope['method']} is not a way to ask; use GET or POST", 405)
+        body = await _body(receive, headers)
+        content_type = headers.get("content-type", "")
+        if content_type.startswith("multipart/form-data"):
+            url, body = url | bodies.form(content_type, body), b""
+        url = {"database": headers.get("x-clickhouse-database", ""), **url}
+        if "x-clickhouse-format" in headers:
+            url = {"default_format": headers["x-clickhouse-format"], **url}
+        query_id = url.get("query_id") or str(uuid.uuid4())
+        asked = wire.request(url, body, query_id=query_id, read_only=scope["method"] != "POST")
+        kind, reply = await self._run(self._gate, user, asked, receive)
+        head = reply.headers | {"x-clickhouse-query-id": query_id, "x-clickhouse-timezone": "UTC"}
+        await _answer(send, 200, head, reply.body, with_body=scope["method"] != "HEAD")
+        return kind
+
+    async def _run(self, gate: Gate, user: str, asked: wire.Request, receive: Receive) -> tuple[str, wire.Reply]:
+        """Run it on the pool. When the client hangs up a read is stopped; what writes always runs to its end."""
         if self._under_way >= WORKERS + WAITING_MAX:
             raise StoreError(
-                202, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many simultaneous queries; come back in a second", 503
+                202, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many simultaneous queries; come back in a second"
             )
         self._under_way += 1
         self.metrics.under_way.set(self._under_way)
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, self.gate.run, user, asked)
+        work = loop.run_in_executor(self._pool, gate.run, user, asked)
         work.add_done_callback(self._ended)
         gone: asyncio.Future[Any] = loop.create_task(_disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            self.gate.cancel(asked.query_id)
-            work.add_done_callback(_retrieve)
-            raise _Gone
+            if not work.done():
+                gate.cancel(asked.query_id)
+                raise _Gone
+            return work.result()
         finally:
             gone.cancel()
 
-    def _ended(self, _: object) -> None:
+    def _ended(self, work: "asyncio.Future[Any]") -> None:
         self._under_way -= 1
         self.metrics.under_way.set(self._under_way)
+        if not work.cancelled():
+            work.exception()  # Seen, so that asyncio does not complain where the client has gone.
 
 
 class _Gone(Exception):
     """The client hung up before the answer."""
-
-
-def _retrieve(work: "asyncio.Future[Any]") -> None:
-    if not work.cancelled():
-        work.exception()
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -201,11 +170,22 @@ async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
             raise too_large(BODY_MAX)
         parts.append(part)
         more = message.get("more_body", False)
-    return await asyncio.to_thread(bodies.inflate, b"".join(parts), headers.get("content-encoding", ""), BODY_MAX)
+    encoding = headers.get("content-encoding", "")
+    whole = b"".join(parts)
+    return await asyncio.to_thread(bodies.inflate, whole, encoding, BODY_MAX) if encoding else whole
 
 
-async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+async def _answer_error(send: Send, fault: StoreError, version: str) -> None:
+    head = {"content-type": "text/plain; charset=UTF-8", "x-clickhouse-exception-code": str(fault.code)}
+    if fault.status == 401:
+        head["www-authenticate"] = 'Basic realm="ClickHouse server HTTP API"'
+    if fault.status == 503:
+        head["retry-after"] = "1"
+    await _answer(send, fault.status, head, fault.body(version))
+
+
+async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes, *, with_body: bool = True) -> None:
     fields = {"content-length": str(len(body)), "x-clickhouse-server-display-name": "tollway", **headers}
-    raw = [(k.encode("latin-1"), v.encode("latin-1", "replace")) for k, v in fields.items()]
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in fields.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body if with_body else b""})

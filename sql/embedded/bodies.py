@@ -54,5 +54,5 @@ def form(content_type: str, body: bytes) -> dict[str, str]:
 def _decoded(unpack: Callable[[], bytes], encoding: str) -> bytes:
     try:
         return unpack()
-    except (EOFError, OSError, RuntimeError, ValueError, zlib.error) as fault:
+    except Exception as fault:
         raise StoreError(354, "ZLIB_INFLATE_FAILED", f"the body is not the {encoding} its header claims") from fault

@@ -4,7 +4,7 @@ Pure functions over bytes and strings. Nothing here knows the engine, sockets or
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sql.embedded.errors import StoreError
@@ -85,25 +85,24 @@ class Reply:
     body: bytes
 
 
-def request(url: Iterable[tuple[str, str]], body: bytes, *, query_id: str, read_only: bool = False) -> Request:
+def request(url: Mapping[str, str], body: bytes, *, query_id: str, read_only: bool = False) -> Request:
     """The request told by URL parameters and a decoded body. Raises StoreError for what is not spoken here."""
-    pairs = dict(url)
-    if pairs.get("compress") == "1" or pairs.get("decompress") == "1":
+    if url.get("compress") == "1" or url.get("decompress") == "1":
         raise StoreError(
             48, "NOT_IMPLEMENTED", "ClickHouse's block compression is not spoken here; use Content-Encoding"
         )
-    query = pairs.get("query", "").encode()
+    query = url.get("query", "").encode()
     text = query + b"\n" + body if query and body else query or body
     if not text.strip():
         raise StoreError(62, "SYNTAX_ERROR", "Empty query")
-    settings = {k: v for k, v in pairs.items() if k not in TRANSPORT and not k.startswith("param_")}
+    settings = {k: v for k, v in url.items() if k not in TRANSPORT and not k.startswith("param_")}
     return Request(
         text=text,
-        params={k.removeprefix("param_"): v for k, v in pairs.items() if k.startswith("param_")},
+        params={k.removeprefix("param_"): v for k, v in url.items() if k.startswith("param_")},
         settings={k: v for k, v in settings.items() if k not in ("compress", "decompress")},
         query_id=query_id,
-        database=pairs.get("database", ""),
-        default_format=pairs.get("default_format", "TabSeparated"),
+        database=url.get("database", ""),
+        default_format=url.get("default_format", "TabSeparated"),
         read_only=read_only,
     )
 
