@@ -58,7 +58,7 @@ def share(part: Decimal | None, whole: Decimal | None) -> str:
     percent = part / whole * 100
     if 0 < abs(percent) < _CENT * 10:
         return "<0.1 %"
-    return f"{percent:.1f} %".replace("-", MINUS)
+    return f"{percent:,.1f} %".replace("-", MINUS)
 
 
 def change(now: Decimal | None, before: Decimal | None) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 TOKEN_CLASSES = {
     "input_uncached": "Input",
     "cache_read": "Cache read",
-    "cache_write_5m": "Cache write 5 min",
-    "cache_write_1h": "Cache write 1 h",
+    "cache_write_5m": "Cache write 5m",
+    "cache_write_1h": "Cache write 1h",
     "output": "Output",
     "reasoning": "Reasoning",
 }

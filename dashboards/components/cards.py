@@ -114,7 +114,6 @@ def chart_or_table(element_id: str, label: str, figure: dict[str, Any]) -> tuple
     graph = dcc.Graph(
         id=f"{element_id}-figure",
         figure=figure,
-        responsive=True,
         config={"displayModeBar": False, "responsive": True, "doubleClick": False},
     )
     shown = html.Div(

@@ -16,7 +16,7 @@ from dashboards.components import attributes
 from dashboards.tables import Column, Kind, Table
 
 _ROW_PX, _HEAD_PX, _HEIGHT_MAX_PX = 36, 52, 640
-_DIGIT_PX, _PADDING_PX, _FILTER_PX, _TEXT_PX_MAX = 8, 26, 18, 260
+_DIGIT_PX, _LETTER_PX, _PADDING_PX, _FILTER_PX, _TEXT_PX_MAX = 8, 9, 28, 18, 260
 
 
 def grid(element_id: str, label: str) -> dag.AgGrid:
@@ -111,7 +111,7 @@ def _width(table: Table, column: Column) -> int:
     """Pixels for the longest text of the column and the longest word of its heading."""
     shown = [*table.rows, *([table.total] if table.total is not None else [])]
     longest = max((len(table.text(column, row[column.key])) for row in shown if column.key in row), default=0)
-    width = _PADDING_PX + _DIGIT_PX * max(longest, *map(len, column.heading.split()))
+    width = _PADDING_PX + max(_DIGIT_PX * longest, _LETTER_PX * max(map(len, column.heading.split())))
     return width if column.numeric else min(width, _TEXT_PX_MAX)
 
 

@@ -17,7 +17,7 @@ STALE_AFTER = timedelta(minutes=15)
 
 
 def alert(tone: str, title: str, *said: Any, element_id: str = "") -> dmc.Alert:
-    """A notice; `tone` is info, warning or failure: the stylesheet colours it. Mantine announces it to screen readers."""
+    """A notice; `tone` is info, warning or failure: the stylesheet colours it; Mantine gives it role=alert."""
     wild = {"id": element_id} if element_id else {}
     return dmc.Alert(
         html.Div(list(said)),

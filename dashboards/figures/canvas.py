@@ -5,6 +5,7 @@ Bar lengths are floats, because that is what a screen draws; every amount that i
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from dashboards import theme
@@ -25,6 +26,18 @@ def layout(*, height: int, **more: Any) -> dict[str, Any]:
         "dragmode": False,
         "separators": ".,",
         **more,
+    }
+
+
+def money_axis(span: float, currency: str = "USD") -> dict[str, Any]:
+    """Ticks of an axis over that much money: all with the same decimals, cents at least where there are cents."""
+    step = span / 5
+    decimals = 0 if step >= 1 or step <= 0 else max(2, -math.floor(math.log10(step)))
+    return {
+        "tickprefix": "$" if currency == "USD" else "",
+        "tickformat": f",.{decimals}f",
+        "nticks": 6,
+        "fixedrange": True,
     }
 
 

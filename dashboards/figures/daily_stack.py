@@ -11,7 +11,7 @@ import polars as pl
 from dashboards import formats, theme
 from dashboards.figures import canvas
 
-HEIGHT = 300
+HEIGHT = 330
 _DAY_MS = 86_400_000
 
 
@@ -48,14 +48,7 @@ def daily_stack(frame: pl.DataFrame, days: list[date]) -> canvas.Figure:
             "automargin": True,
             "hoverformat": "%a %-d %b %Y",
         },
-        yaxis={
-            "tickprefix": "$",
-            "fixedrange": True,
-            "rangemode": "tozero",
-            "automargin": True,
-            "nticks": 6,
-            "zeroline": True,
-        },
+        yaxis=canvas.money_axis(_highest(layers)) | {"rangemode": "tozero", "automargin": True, "zeroline": True},
     )
     return {"data": [_layer(depth, layers[depth]) for depth in sorted(layers)], "layout": layout}
 
@@ -75,6 +68,15 @@ def _layer(depth: int, by_day: dict[date, list[Any]]) -> dict[str, Any]:
         + series.name
         + ": %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     }
+
+
+def _highest(layers: dict[int, dict[date, list[Any]]]) -> float:
+    """The dearest day, all layers together."""
+    sums: dict[date, Decimal] = {}
+    for by_day in layers.values():
+        for day, (cost, *_) in by_day.items():
+            sums[day] = sums.get(day, Decimal(0)) + cost
+    return float(max(sums.values()))
 
 
 def _words(sums: list[Any]) -> str:

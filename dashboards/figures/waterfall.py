@@ -12,7 +12,7 @@ from dashboards import formats, theme
 from dashboards.figures import canvas
 
 _ROW_HEIGHT = 38
-_ROOM = 76
+_ROOM, _NOTE_ROOM = 48, 24
 
 
 def waterfall(frame: pl.DataFrame, currency: str = "USD") -> canvas.Figure:
@@ -25,25 +25,23 @@ def waterfall(frame: pl.DataFrame, currency: str = "USD") -> canvas.Figure:
         return canvas.words("Nothing to compare in this month", height=200)
     bars = _bars(frame)
     low, high = _axis([edge for start, amount, _ in bars for edge in (start, start + amount)])
-    height = _ROOM + _ROW_HEIGHT * len(bars)
+    height = _ROOM + _NOTE_ROOM * (low > 0) + _ROW_HEIGHT * len(bars)
     layout = canvas.layout(
         height=height,
         showlegend=False,
         hovermode="closest",
         bargap=0.35,
-        xaxis={
+        xaxis=canvas.money_axis(float(high - low), currency)
+        | {
             "range": [float(low), float(high)],
-            "fixedrange": True,
             "automargin": True,
-            "nticks": 5,
-            "tickprefix": "$" if currency == "USD" else "",
             "zeroline": low <= 0,
             "title": {"text": _note(low, currency), "font": {"size": 12}, "standoff": 8},
         },
         yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
     )
     labels = frame["label"].to_list()
-    return {"data": [_bar(labels, bars, low, currency)], "layout": layout}
+    return {"data": [_bar(labels, bars, low, currency), _amounts(labels, bars, currency)], "layout": layout}
 
 
 def _bars(frame: pl.DataFrame) -> list[tuple[Decimal, Decimal, str]]:
@@ -69,10 +67,6 @@ def _axis(edges: Sequence[Decimal]) -> tuple[Decimal, Decimal]:
 
 def _bar(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], low: Decimal, currency: str) -> dict[str, Any]:
     series = [_series(amount, kind) for _, amount, kind in bars]
-    texts = [
-        formats.money(amount, currency) if kind == "total" else formats.signed_money(amount, currency)
-        for _, amount, kind in bars
-    ]
     # A total starts at the drawn edge of the axis: a bar that begins off the canvas would lose its label.
     bases = [max(start, low) if kind == "total" else start for start, _, kind in bars]
     return {
@@ -81,9 +75,6 @@ def _bar(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], low: Decim
         "y": labels,
         "base": [float(base) for base in bases],
         "x": [float(start + amount - base) for (start, amount, _), base in zip(bars, bases, strict=True)],
-        "text": texts,
-        "textposition": "outside",
-        "cliponaxis": False,
         "marker": {
             "color": [each.color for each in series],
             "line": {"width": 0},
@@ -98,6 +89,23 @@ def _bar(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], low: Decim
         },
         "customdata": [formats.exact(amount) for _, amount, _ in bars],
         "hovertemplate": "<b>%{y}</b><br>%{customdata} " + currency + "<extra></extra>",
+    }
+
+
+def _amounts(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], currency: str) -> dict[str, Any]:
+    """Each amount in words to the right of its bar; Plotly's own labels of falling bars would cover their names."""
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "y": labels,
+        "x": [float(max(start, start + amount)) for start, amount, _ in bars],
+        "text": [
+            f" {formats.money(amount, currency) if kind == 'total' else formats.signed_money(amount, currency)}"
+            for _, amount, kind in bars
+        ],
+        "textposition": "middle right",
+        "cliponaxis": False,
+        "hoverinfo": "skip",
     }
 
 

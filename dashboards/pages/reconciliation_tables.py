@@ -56,7 +56,7 @@ LINES = (
     Column("day", "Day (UTC)", Kind.DAY),
     Column("billed_quantity", "Tokens billed", Kind.TOKENS),
     Column("metered_quantity", "Tokens metered", Kind.TOKENS),
-    Column("unit_price", "Card price per million", Kind.PRICE, "The price in force; the CSV has it per token."),
+    Column("unit_price", "Card price per 1M", Kind.PRICE, "The price in force; the CSV has it per token."),
     Column("invoiced", "Invoiced", Kind.MONEY),
     Column("metered", "Metered", Kind.MONEY),
     Column("variance", "Variance", Kind.DIFFERENCE, "Invoiced minus metered; the classes to the right sum to it."),
@@ -140,14 +140,16 @@ def _line(line: Line) -> Row:
         "account",
         "model",
         "day",
-        "billed_quantity",
         "metered_quantity",
         "unit_price",
         "invoiced",
         "metered",
         "variance",
     )
-    return {**{name: getattr(line, name) for name in names}, "token_class": token_class(line.token_class), **parts}
+    # Without a billed row nothing was billed, which is zero; a billed row without a quantity leaves it unknown.
+    billed = line.billed_quantity if line.billed_rows else 0
+    shown = {name: getattr(line, name) for name in names}
+    return {**shown, "token_class": token_class(line.token_class), "billed_quantity": billed, **parts}
 
 
 def _part(parts: Iterable[Part], code: str) -> Decimal:

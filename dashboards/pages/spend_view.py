@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
+from dash import dcc
+
 from analytics.spend import Figures
-from analytics.windows import Window
 from dashboards import formats
 from dashboards.components import states
 from dashboards.components.cards import Kpi, kpi
@@ -26,7 +29,7 @@ def kpis(answer: Spend) -> list[Any]:
         kpi(card)
         for card in (
             _spend(now, before, against),
-            _fallbacks(now, before, against),
+            _fallbacks(answer, against),
             _cancelled(now, before, against),
             _cache(now, before, against),
         )
@@ -38,6 +41,10 @@ def notices(answer: Spend, filters: Filters, now: datetime) -> list[Any]:
     said: list[Any] = [
         states.alert("warning", "Part of this address was not understood", fault) for fault in filters.faults
     ]
+    if filters.account:
+        wider = replace(filters, account=())
+        link = dcc.Link("Show all accounts", href=f"/spend?{wider.query()}")
+        said.append(states.alert("info", f"Narrowed to account {', '.join(filters.account)}", link, "."))
     if not answer.by_alias_tenant.height:
         period = filters.period
         elsewhere = filters.narrowed() and any((answer.choices.aliases, answer.choices.tenants))
@@ -69,15 +76,23 @@ def _spend(now: Figures, before: Figures, against: str) -> Kpi:
     )
 
 
-def _fallbacks(now: Figures, before: Figures, against: str) -> Kpi:
-    part = formats.share(now.fallback_cost_usd, now.cost_usd)
+def _fallbacks(answer: Spend, against: str) -> Kpi:
+    now, before = answer.kpis.current, answer.kpis.previous
+    deeper = answer.by_day_depth.filter(pl.col("fallback_depth") > 0)
+    left = int(deeper["unmeasured"].sum()) + int(deeper["unpriced"].sum())
+    part = (
+        f"{formats.share(now.fallback_cost_usd, now.cost_usd)} of the spend, at depth 1 and deeper"
+        if now.cost_usd
+        else ""
+    )
     return Kpi(
         "spend-kpi-fallback",
         LABELS[1],
         formats.money(now.fallback_cost_usd),
         formats.exact(now.fallback_cost_usd),
         _change(now.fallback_cost_usd, before.fallback_cost_usd, against),
-        f"{part} of the spend, at depth 1 and deeper" if now.cost_usd else "",
+        f"{part}; leaves out {formats.plural(left, 'attempt')}" if left else part,
+        floor=bool(left),
     )
 
 
@@ -122,8 +137,3 @@ def _left_out(now: Figures) -> str:
 def _change(now: Decimal, before: Decimal, against: str) -> str:
     said = formats.change(now, before)
     return f"Nothing in {against} to compare with" if said == formats.NOTHING_BEFORE else f"{said} against {against}"
-
-
-def window_words(window: Window) -> str:
-    """The window to the minute, for a tooltip."""
-    return f"{window.since:%Y-%m-%d %H:%M} to {window.until:%Y-%m-%d %H:%M} UTC, end excluded"

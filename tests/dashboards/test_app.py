@@ -168,6 +168,12 @@ async def test_the_links_to_the_csvs_carry_the_filters(http: httpx.AsyncClient) 
     assert answer["spend-reset"]["href"] == "/spend?from=2026-11-01&to=2026-11-03"
 
 
+async def test_an_account_chosen_on_the_other_page_is_said_where_it_has_no_widget(http: httpx.AsyncClient) -> None:
+    notices = json.dumps((await drawn(http, "spend", "?month=2026-11&tenant=acme&account=org-main"))["spend-notices"])
+    assert "Narrowed to account org-main" in notices
+    assert '"href": "/spend?month=2026-11&tenant=acme"' in notices
+
+
 @pytest.mark.parametrize("name", CSVS)
 async def test_a_csv_route_can_be_curled_and_names_its_file(http: httpx.AsyncClient, name: str) -> None:
     answer = await http.get(f"/csv/{name}?month=2026-11")

@@ -94,7 +94,20 @@ def test_steps_hang_where_the_one_before_ended() -> None:
     )
     assert drawn["base"] == [0.0, 10.0, 15.0, 0.0]
     assert drawn["x"] == [10.0, 5.0, -3.0, 12.0]
-    assert drawn["text"] == ["$10.00", "+$5.00", "−$3.00", "$12.00"]
+
+
+def test_each_amount_is_written_to_the_right_of_its_bar() -> None:
+    figure = waterfall(steps(("Metered", "10", "total"), ("Rate", "5", "step"), ("Unbilled", "-3", "step")))
+    words = figure["data"][1]
+    assert words["text"] == [" $10.00", " +$5.00", " −$3.00"]
+    assert words["x"] == [10.0, 15.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    ("cost", "ticks"), [("150", ",.0f"), ("4.2", ",.2f"), ("0.2", ",.2f"), ("0.03", ",.3f"), ("0", ",.0f")]
+)
+def test_the_ticks_of_a_money_axis_have_the_same_decimals(cost: str, ticks: str) -> None:
+    assert daily_stack(days((1, 0, cost, 1, 0)), DAYS)["layout"]["yaxis"]["tickformat"] == ticks
 
 
 def test_small_steps_on_large_totals_cut_the_axis_and_say_so() -> None:

@@ -79,13 +79,18 @@ def dashboards(store: RunningStore, tmp_path_factory: pytest.TempPathFactory) ->
     assert (process.returncode, said) == (0, ""), "it ends at SIGTERM, cleanly and without a word"
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Browser]:
+    with browser() as one:
+        yield one
+
+
 @pytest.fixture
-def page(dashboards: Dashboards) -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
-        assert opened.complaints() == []
-        hosts = {urlsplit(url).netloc for url in opened.requests()}
-        assert hosts == {urlsplit(dashboards.url).netloc}, "no request leaves the origin"
+def page(dashboards: Dashboards, opened: Browser) -> Iterator[Browser]:
+    yield opened
+    assert opened.complaints() == []
+    hosts = {urlsplit(url).netloc for url in opened.requests()}
+    assert hosts == {urlsplit(dashboards.url).netloc}, "no request leaves the origin"
 
 
 def choose(page: Browser, widget: str, value: str) -> None:
