@@ -5,8 +5,10 @@ append is one write, so a SIGKILL leaves at most one torn record, at the end; `r
 checksum does not hold is set aside and reading goes on behind it. Power loss is the caller's to cover, with `sync`.
 """
 
+import fcntl
 import os
 import struct
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +73,22 @@ class SegmentWriter:
         return offset
 
     def sync(self) -> None:
-        """Block until what was appended survives a power loss (fdatasync). Raises OSError."""
-        os.fdatasync(self._fd)
+        """Block until what was appended survives a power loss. Raises OSError."""
+        flush(self._fd)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def flush(fd: int) -> None:
+    """Have the disk itself keep a file's data. macOS has no fdatasync, and its fsync stops at the drive's cache."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,6 +31,10 @@ class Completeness(StrEnum):
     """Nothing arrived. The token counts are zero because they are absent, not because there were none."""
 
 
+COUNT_MAX = 10**12
+"""No attempt has more tokens of a class; a larger count is a fault, and money times it could overflow the store's."""
+
+
 class UsageInvalid(ValueError):
     """A vendor's usage that contradicts itself, such as more cached tokens than prompt tokens."""
 
@@ -113,7 +117,7 @@ def _count(raw: Mapping[str, object], *names: str) -> int:
         value = raw.get(name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
             raise UsageInvalid(f"{name} is {value!r}, not a count of tokens")
         return value
     return 0

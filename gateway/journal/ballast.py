@@ -4,6 +4,7 @@ A bound in bytes protects the disk from the journal; ballast protects the journa
 """
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -22,7 +23,7 @@ class Ballast:
             return
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, self._size)
+            _allocate(fd, self._size)
         except OSError:
             self._path.unlink(missing_ok=True)
             raise
@@ -36,3 +37,13 @@ class Ballast:
         if held:
             self._path.unlink(missing_ok=True)
         return held
+
+
+def _allocate(fd: int, size: int) -> None:
+    """Real blocks, not a hole. macOS lacks posix_fallocate, so there the zeros are written."""
+    if sys.platform == "darwin":
+        zeros = bytes(1 << 20)
+        while size > 0:
+            size -= os.write(fd, zeros[:size])
+    else:
+        os.posix_fallocate(fd, 0, size)

@@ -44,6 +44,7 @@ def test_classes_sum_to_what_the_vendor_counted(uncached: int, cached: int, outp
         ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}}, "exceed prompt_tokens 5"),
         ({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 6}}, "exceed completion_tokens 5"),
         ({"prompt_tokens": -1}, "prompt_tokens is -1"),
+        ({"prompt_tokens": 10**12 + 1}, "prompt_tokens is 1000000000001"),
         ({"prompt_tokens": 1.5}, "prompt_tokens is 1.5"),
         ({"prompt_tokens": True}, "prompt_tokens is True"),
         ({"prompt_tokens": "12"}, "prompt_tokens is '12'"),
