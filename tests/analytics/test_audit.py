@@ -8,6 +8,8 @@ from analytics.windows import month_window
 from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import instant
 
+pytestmark = pytest.mark.slow
+
 NOVEMBER = month_window("2026-11")
 
 

@@ -12,6 +12,8 @@ from analytics.invoices import landing as landing_module
 from tests.analytics.invoice_files import bucket, csv_file, empty_bucket, json_file, page, result, row
 from tests.analytics.recon_builders import DAY, instant
 
+pytestmark = pytest.mark.slow
+
 NOW = instant("2026-11-20")
 LATER = NOW + timedelta(hours=1)
 NEXT = DAY + timedelta(days=1)

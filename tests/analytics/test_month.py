@@ -23,6 +23,8 @@ from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import DAY, IN, OUT, card, instant
 from tests.conftest import RunningStore
 
+pytestmark = pytest.mark.slow
+
 NOW = instant("2026-11-20")
 MONTH = "2026-11"
 CARDS = [card(), card({IN: "0.30", OUT: "0.60"}, account="org-eu")]

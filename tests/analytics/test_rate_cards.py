@@ -13,6 +13,8 @@ from gateway.domain.rate_card import RateCardInvalid
 from gateway.domain.usage import TokenClass
 from tests.analytics.recon_builders import OUT, card, instant
 
+pytestmark = pytest.mark.slow
+
 NOW = instant("2026-11-20")
 
 

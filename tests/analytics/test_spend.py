@@ -13,6 +13,8 @@ from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import card, instant
 from tests.conftest import RunningStore
 
+pytestmark = pytest.mark.slow
+
 NOVEMBER = month_window("2026-11")
 NOW = instant("2026-11-20")
 COST = Decimal("0.00021")

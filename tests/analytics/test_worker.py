@@ -15,6 +15,8 @@ from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import card, instant
 from tests.conftest import RunningStore
 
+pytestmark = pytest.mark.slow
+
 NOW = instant("2026-11-20T09:30")
 
 
