@@ -42,6 +42,8 @@ def collector(settings: Settings) -> None:
             senders=tuple(senders),
             store_url=settings.store_url,
             secrets_dir=settings.data_dir / "secrets",
+            store_user=settings.file.store.user,
+            store_password=settings.file.store.password.get_secret_value(),
             host=host,
             port=port,
             limits=limits,
@@ -67,7 +69,13 @@ def dashboards(settings: Settings) -> None:
     from deploy.store_access import reader_password
 
     host, port = host_port(settings.file.dashboards.listen)
-    run(host=host, port=port, store_url=settings.store_url, store_password=reader_password(settings))
+    run(
+        host=host,
+        port=port,
+        store_url=settings.store_url,
+        store_user=settings.file.store.reader_user,
+        store_password=reader_password(settings),
+    )
 
 
 def worker(settings: Settings) -> None:
@@ -81,6 +89,8 @@ def worker(settings: Settings) -> None:
             store_url=settings.store_url,
             secrets_dir=settings.data_dir / "secrets",
             cards=settings.file.routing().rate_cards.cards,
+            store_user=settings.file.store.user,
+            store_password=settings.file.store.password.get_secret_value(),
             host=host,
             port=port,
         )
