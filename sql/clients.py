@@ -20,20 +20,21 @@ READ_SECONDS = 120
 
 def writer(url: str, password: str, *, user: str = WRITER) -> Client:
     """A client that may insert and change the schema. Raises ValueError for a URL that is not http(s)://host[:port]."""
-    return clickhouse_connect.get_client(**_options(url, user, password, WRITE_SECONDS))
+    return clickhouse_connect.get_client(**options(url, user, password, WRITE_SECONDS))
 
 
 def reader(url: str, password: str, *, user: str = READER) -> Client:
     """A client that may only ask."""
-    return clickhouse_connect.get_client(**_options(url, user, password, READ_SECONDS))
+    return clickhouse_connect.get_client(**options(url, user, password, READ_SECONDS))
 
 
 async def async_reader(url: str, password: str, *, user: str = READER) -> AsyncClient:
     """An async client that may only ask; made on the loop that will use it."""
-    return await clickhouse_connect.get_async_client(**_options(url, user, password, READ_SECONDS))
+    return await clickhouse_connect.get_async_client(**options(url, user, password, READ_SECONDS))
 
 
-def _options(url: str, user: str, password: str, seconds: int) -> dict[str, Any]:
+def options(url: str, user: str, password: str, seconds: int) -> dict[str, Any]:
+    """What clickhouse-connect is told, each option that matters. Raises ValueError for an address it cannot take."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"the store's URL is http://host:port or https://host:port, not {parts.hostname!r}")

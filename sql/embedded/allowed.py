@@ -97,6 +97,6 @@ READER_SETTINGS = re.compile(
 )
 REFUSED_SETTINGS = re.compile(
     r"output_format_schema|format_template_\w+|format_avro_schema_registry_url|dialect|\w*_url|\w*_proxy|"
-    r"allow_introspection_functions|implicit_select|input_format_values_interpret_expressions|user_files_path"
+    r"allow_introspection_functions|implicit_select|input_format_values_\w+|user_files_path"
 )
 """Settings that make a harmless statement read, write or call something; refused to everybody."""

@@ -21,6 +21,7 @@ SESSION = {
     "allow_introspection_functions": "0",
     "dialect": "clickhouse",
     "input_format_values_interpret_expressions": "0",
+    "input_format_values_deduce_templates_of_expressions": "0",
     "session_timezone": "UTC",
     "date_time_input_format": "best_effort",
     "async_insert": "0",

@@ -23,6 +23,7 @@ STATUS = {
 _ENGINE = re.compile(r"Code: (\d+)\. DB::Exception: (.*?) ?\(([A-Z][A-Z0-9_]+)\)(?: \(version [^)]*\))?\s*$", re.DOTALL)
 _NOISE = re.compile(r"(?:Code: \d+\. DB::Exception: )+")
 _VERSION = re.compile(r" \(version [\d.]+[^)]*\)")
+_OUR_FILE = re.compile(r": \(in file/uri [^)]*\)|: While executing File: data for INSERT was parsed from file")
 
 
 class StoreError(Exception):
@@ -46,7 +47,7 @@ def engine_error(text: str) -> StoreError:
     match = _ENGINE.match(text[start:].strip()) if start >= 0 else None
     if match is None:
         return StoreError(1002, "UNKNOWN_EXCEPTION", text.strip() or "the engine failed without a message")
-    message = _VERSION.sub("", _NOISE.sub("", match[2])).strip()
+    message = _OUR_FILE.sub("", _VERSION.sub("", _NOISE.sub("", match[2]))).strip()
     return StoreError(int(match[1]), match[3], message.removesuffix(".").removesuffix(f"({match[3]})").rstrip(" ."))
 
 

@@ -10,7 +10,7 @@ import threading
 from sql.credentials import READER
 from sql.embedded import text, wire
 from sql.embedded.engine import DATABASE, Engine
-from sql.embedded.errors import StoreError
+from sql.embedded.errors import StoreError, refused
 from sql.embedded.guard import Guard
 from sql.embedded.wire import Reply, Request
 
@@ -77,6 +77,8 @@ class Gate:
     def _run(self, user: str, kind: str, asked: Request) -> Reply:
         settings = {**asked.settings, "log_comment": asked.query_id}
         database = DATABASE if asked.database in ("", "default") else asked.database
+        if user == READER and database != DATABASE:
+            raise refused(f"database {database}: this user reads {DATABASE}")
         loaded = text.insert(asked.text) if kind == "insert" else None
         if loaded is not None:
             head = self._guard.check_insert(user, loaded, asked)

@@ -1,0 +1,105 @@
+"""The schema moves forward, once, and tells when somebody has rewritten history."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+import sql
+from gateway.domain import clock
+from sql import migrations
+from sql.migrations import Migration, MigrationError, Placement, available, pending
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def fresh(start_store):
+    return start_store()
+
+
+def step(version, *statements, name=None):
+    return Migration(version, name or f"{version:03}_step.sql", ";\n".join(statements) + ";\n")
+
+
+FOUNDATION = available()[0]
+
+
+def apply(store, *steps):
+    return sql.migrate(store.writer, now=clock.utc_now(), migrations=[FOUNDATION, *steps])
+
+
+def test_all_files_apply_in_order_and_a_second_run_does_nothing(fresh):
+    names = [m.name for m in available()]
+    assert names == sorted(names)
+    assert pending(fresh.writer) == names
+    assert fresh.migrate() == names
+    assert fresh.migrate() == []
+    assert pending(fresh.writer) == []
+    recorded = fresh.reader.query("SELECT name, checksum FROM tollway.schema_migrations ORDER BY version").result_rows
+    assert recorded == [(m.name, m.checksum) for m in available()]
+
+
+def test_a_changed_file_is_refused_with_its_name_and_both_checksums(fresh):
+    first = step(2, "CREATE TABLE IF NOT EXISTS tollway.a (x UInt8) ENGINE = MergeTree ORDER BY x")
+    assert apply(fresh, first) == [FOUNDATION.name, first.name]
+    changed = replace(first, text=first.text + "-- harmless\n")
+    with pytest.raises(MigrationError) as refusal:
+        apply(fresh, changed)
+    assert all(word in str(refusal.value) for word in (first.name, first.checksum, changed.checksum))
+
+
+def test_line_ends_do_not_change_a_checksum():
+    assert (
+        step(2, "SELECT 1\n").checksum
+        == replace(step(2, "SELECT 1\n"), text=step(2, "SELECT 1\n").text.replace("\n", "\r\n")).checksum
+    )
+
+
+def test_a_store_from_a_newer_version_is_refused(fresh):
+    apply(fresh, step(9, "SELECT 1", name="009_future.sql"))
+    with pytest.raises(MigrationError, match=r"009_future\.sql .* use a newer version"):
+        apply(fresh)
+
+
+def test_a_late_file_with_a_low_number_is_refused(fresh):
+    apply(fresh, step(3, "SELECT 1"))
+    with pytest.raises(MigrationError, match=r"002_step\.sql has a number below 003_step\.sql"):
+        apply(fresh, step(2, "SELECT 1"), step(3, "SELECT 1"))
+
+
+def test_a_file_that_fails_half_way_is_finished_by_the_next_run(fresh):
+    good = "CREATE TABLE IF NOT EXISTS tollway.half (x UInt8) ENGINE = MergeTree ORDER BY x"
+    with pytest.raises(MigrationError, match=r"002_step\.sql, statement 2: .*UNKNOWN_TABLE"):
+        apply(fresh, step(2, good, "CREATE VIEW IF NOT EXISTS tollway.v AS SELECT * FROM tollway.missing"))
+    assert apply(fresh, step(2, good, "CREATE VIEW IF NOT EXISTS tollway.v AS SELECT * FROM tollway.half")) == [
+        "002_step.sql"
+    ]
+
+
+def test_a_store_killed_between_two_statements_is_finished_after_it_reopens(start_store, tmp_path):
+    store = start_store(tmp_path / "data")
+    for statement in migrations.statements(Placement().fill(available()[1].text))[:2]:
+        sql.migrate(store.writer, now=clock.utc_now(), migrations=[FOUNDATION])
+        store.writer.command(statement)
+    store.kill()
+    again = start_store(tmp_path / "data")
+    assert again.migrate() == [m.name for m in available()[1:]]
+    assert again.reader.command("SELECT count() FROM tollway.attempts") == 0
+
+
+def test_a_cluster_differs_in_two_words_only():
+    placed = Placement(engine="ReplicatedMergeTree", on_cluster="ON CLUSTER main").fill(available()[1].text)
+    assert "CREATE TABLE IF NOT EXISTS tollway.spans ON CLUSTER main" in placed
+    assert "ENGINE = ReplicatedMergeTree\n" in placed
+    assert "{engine}" not in placed
+    assert "{on_cluster}" not in placed
+
+
+def test_two_files_of_one_number_are_refused(tmp_path, monkeypatch):
+    for name in ("001_a.sql", "001_b.sql"):
+        (tmp_path / "schema").mkdir(exist_ok=True)
+        (tmp_path / "schema" / name).write_text(f"SELECT '{uuid.uuid4()}';")
+    monkeypatch.setattr(migrations, "files", lambda _: tmp_path)
+    with pytest.raises(MigrationError, match="same number"):
+        available()
