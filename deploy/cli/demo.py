@@ -71,7 +71,7 @@ def _run(options: DemoOptions, stopping: threading.Event, *, finite: bool, as_js
     with Vendors(files.vendors, files.data / "logs") as vendors:
         try:
             with Bars() as screen:
-                report = run_demo(options, files, vendors, stack, screen)
+                report = run_demo(options, files, vendors, stack, screen, stopping.is_set)
             if as_json:
                 emit_json(report.plain())
             else:
