@@ -28,6 +28,7 @@ from sql import clients, credentials
 log = logging.getLogger("tollway.worker")
 
 TURN_S = 15.0
+COMPLAINT_MAX = 240
 RETRY_S = 1.0
 """Between turns while the store is not there yet."""
 
@@ -79,6 +80,7 @@ class Worker:
         self._monitor = monitor
         self._done = Done()
         self._client: Client | None = None
+        self._complaint = ""
 
     def turn(self, now: datetime) -> bool:
         """Do the jobs that are due; false when one failed. Any other failure than a passing one is raised."""
@@ -101,15 +103,21 @@ class Worker:
                 self._client = self._connect()
             self._do(self._client, job, now)
         except _RETRIED as fault:
-            log.warning(
-                "%s failed and will be tried again: %s", name, str(fault).splitlines()[0] if str(fault) else fault
-            )
+            self._complain(name, fault)
             self._monitor.failed(name)
             self.close()
             return False
+        self._complaint = ""
         self._done = self._done.after(job)
         self._monitor.succeeded(name, now.timestamp())
         return True
+
+    def _complain(self, name: str, fault: Exception) -> None:
+        """Once for each kind of fault, not at every turn: a store that is away for an hour is one line."""
+        kind = f"{name}: {type(fault).__name__}"
+        if kind != self._complaint:
+            log.warning("%s failed and will be tried again: %s", name, " ".join(str(fault).split())[:COMPLAINT_MAX])
+        self._complaint = kind
 
     def _connect(self) -> Client:
         """The password is read at each connect: the store makes it at its own first start, which may be later."""

@@ -51,11 +51,12 @@ def test_a_turn_loads_the_cards_audits_and_reconciles(store, writer):
     assert value(monitor, "tollway_worker_job_success_timestamp_seconds", job="Reconcile") == NOW.timestamp()
 
 
-def test_a_store_that_is_away_is_tried_again_and_counted(store, writer):
+def test_a_store_that_is_away_is_tried_again_and_complained_of_once(store, writer, caplog):
     monitor = Monitor()
     worker = Worker(settings(store, store_url="http://127.0.0.1:9"), monitor)
     assert not worker.turn(NOW)
     assert not worker.turn(NOW)
+    assert [record.levelname for record in caplog.records if record.name == "tollway.worker"] == ["WARNING"]
     assert not monitor.ready.is_set()
     assert value(monitor, "tollway_worker_job_failures_total", job="LoadCards") == 2
 
