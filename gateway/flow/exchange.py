@@ -74,6 +74,11 @@ class Exchange:
         self._pool = plane.pools[self._route.tier.name]
         self._pool.arrive(self, tenant=record.tenant, weight=arrival.tenant.weight, now=record.began)
 
+    @property
+    def has_slot(self) -> bool:
+        """Whether it is past its tier's queue."""
+        return self._granted_at is not None
+
     # The client's side
 
     def client_gone(self) -> None:

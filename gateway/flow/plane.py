@@ -44,6 +44,10 @@ class Books(Protocol):
 class Stoppable(Protocol):
     """A request under way."""
 
+    @property
+    def has_slot(self) -> bool:
+        """Whether it is past its tier's queue."""
+
     def stop(self) -> None:
         """End it now, and record it."""
 
@@ -75,7 +79,8 @@ class Plane:
     def stop(self) -> None:
         """End every request that is still under way, and record each."""
         self.draining = True
-        for exchange in tuple(self.exchanges):
+        # Those in line first: else each slot that is given back would be given to one of them.
+        for exchange in sorted(self.exchanges, key=lambda one: one.has_slot):
             exchange.stop()
 
     async def close(self) -> None:

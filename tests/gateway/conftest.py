@@ -1,12 +1,13 @@
 """Fixtures of the gateway's tests. They run on uvloop, as the gateway does."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import uvloop
 
-from tests.gateway.fakes import ScriptedUpstream
+from tests.gateway.fakes import ScriptedUpstream, StartUpstream
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -15,18 +16,28 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    """A scripted upstream."""
-    scripted = ScriptedUpstream()
-    await scripted.start()
-    yield scripted
-    await scripted.stop()
+async def start_upstream() -> AsyncIterator[StartUpstream]:
+    """Starts scripted upstreams, and stops them whatever becomes of the test: uvloop waits for ever for an open one."""
+    started: list[ScriptedUpstream] = []
+
+    async def start(tls: ssl.SSLContext | None = None) -> ScriptedUpstream:
+        scripted = ScriptedUpstream()
+        started.append(scripted)
+        await scripted.start(tls)
+        return scripted
+
+    yield start
+    for scripted in started:
+        await scripted.stop()
 
 
 @pytest.fixture
-async def alternate() -> AsyncIterator[ScriptedUpstream]:
+async def upstream(start_upstream: StartUpstream) -> ScriptedUpstream:
+    """A scripted upstream."""
+    return await start_upstream()
+
+
+@pytest.fixture
+async def alternate(start_upstream: StartUpstream) -> ScriptedUpstream:
     """Another one."""
-    scripted = ScriptedUpstream()
-    await scripted.start()
-    yield scripted
-    await scripted.stop()
+    return await start_upstream()

@@ -4,10 +4,11 @@ answers as it is scripted to.
 
 import asyncio
 import json
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import httptools
 
@@ -156,8 +157,9 @@ class ScriptedUpstream:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    async def start(self) -> None:
-        self._server = await asyncio.get_running_loop().create_server(self._line, "127.0.0.1", self.port)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._line, "127.0.0.1", self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -179,6 +181,13 @@ class ScriptedUpstream:
     def _line(self) -> Line:
         self.connections += 1
         return Line(self)
+
+
+class StartUpstream(Protocol):
+    """The shape of the fixture `start_upstream`."""
+
+    async def __call__(self, tls: ssl.SSLContext | None = None) -> ScriptedUpstream:
+        """A scripted upstream that listens."""
 
 
 async def _run(reply: Reply, line: Line, request: Received) -> None:

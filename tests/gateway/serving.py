@@ -76,6 +76,7 @@ class Gateway:
         self.books = books
         self.port = port
         self.state = state
+        self._writers: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
@@ -89,8 +90,14 @@ class Gateway:
     async def raw(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection of one's own, with those bytes sent."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self._writers.append(writer)
         writer.write(data)
         return reader, writer
+
+    def hang_up(self) -> None:
+        """Close what `raw` opened: a failed test leaves nothing behind that uvloop would wait for."""
+        for writer in self._writers:
+            writer.close()
 
 
 @asynccontextmanager
@@ -112,9 +119,11 @@ async def gateway(config: RoutingConfig, books: Books | None = None) -> AsyncIte
         return bound(server_config, state, {}, loop)
 
     server = await loop.create_server(connection, "127.0.0.1", 0)
+    served = Gateway(plane, kept, server.sockets[0].getsockname()[1], state)
     try:
-        yield Gateway(plane, kept, server.sockets[0].getsockname()[1], state)
+        yield served
     finally:
+        served.hang_up()
         server.close()
         await plane.close()
         for open_connection in tuple(state.connections):

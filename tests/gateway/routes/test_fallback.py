@@ -19,6 +19,7 @@ from tests.gateway.fakes import (
     Received,
     Reply,
     ScriptedUpstream,
+    StartUpstream,
     answer,
     chat,
     chunk,
@@ -231,10 +232,8 @@ async def test_a_rung_whose_worst_case_is_not_covered_is_refused_on_the_books(
     assert alternate.received == []
 
 
-async def test_extra_spend_adds_up_over_rungs_but_for_what_was_not_billed() -> None:
-    upstreams = [ScriptedUpstream() for _ in range(4)]
-    for scripted in upstreams:
-        await scripted.start()
+async def test_extra_spend_adds_up_over_rungs_but_for_what_was_not_billed(start_upstream: StartUpstream) -> None:
+    upstreams = [await start_upstream() for _ in range(4)]
     upstreams[0].always = error(500)
     upstreams[1].always = error(500)
     upstreams[2].always = stream(ROLE, end="cut")
@@ -248,8 +247,6 @@ async def test_extra_spend_adds_up_over_rungs_but_for_what_was_not_billed() -> N
         ("error", "stream_broken", 2),
         ("refused", "budget_exhausted", 3),
     ]
-    for scripted in upstreams:
-        await scripted.stop()
 
 
 async def test_an_open_breaker_is_skipped_on_the_books_and_is_nobody_elses(

@@ -14,7 +14,7 @@ from gateway.upstream import client as upstream_client
 from gateway.upstream.client import UpstreamPool
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.sink import Failure, Headers
-from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, answer, drop, silence
+from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, StartUpstream, answer, drop, silence
 from tests.gateway.serving import until
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
@@ -341,15 +341,15 @@ def certificate(tmp_path: Any) -> tuple[str, str]:
     return cert, key
 
 
-async def test_tls_is_spoken_to_who_proves_its_name_and_to_nobody_else(certificate: tuple[str, str]) -> None:
+async def test_tls_is_spoken_to_who_proves_its_name_and_to_nobody_else(
+    certificate: tuple[str, str], start_upstream: StartUpstream
+) -> None:
     cert, key = certificate
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(cert, key)
-    upstream = ScriptedUpstream()
-    server = await asyncio.get_running_loop().create_server(lambda: Line(upstream), "127.0.0.1", 0, ssl=server_side)
-    port = server.sockets[0].getsockname()[1]
-    trusting = pool_to(port, ssl.create_default_context(cafile=cert), host="localhost")
-    doubting = pool_to(port, ssl.create_default_context(), host="localhost")
+    upstream = await start_upstream(server_side)
+    trusting = pool_to(upstream.port, ssl.create_default_context(cafile=cert), host="localhost")
+    doubting = pool_to(upstream.port, ssl.create_default_context(), host="localhost")
     upstream.always = answer({"ok": True})
     for _ in range(2):
         assert (await call(trusting)).status == 200
@@ -358,8 +358,6 @@ async def test_tls_is_spoken_to_who_proves_its_name_and_to_nobody_else(certifica
     assert len(upstream.received) == 2
     for pool in (trusting, doubting):
         await pool.close()
-    server.close()
-    await upstream.stop()
 
 
 async def test_closing_hangs_up_on_everything(upstream: ScriptedUpstream) -> None:
