@@ -68,14 +68,16 @@ def fetch(client: "Client", name: str, **params: object) -> pl.DataFrame:
     """The rows of a SELECT file. Raises TypeError for missing or unknown parameters, DatabaseError from the server."""
     statement = load(name)
     statement.check(params)
-    return _frame(client.query_arrow(statement.text, parameters=bind(statement, params), settings=FETCH_SETTINGS))
+    return _frame(client.query_arrow(statement.text, parameters=bind(statement, params), settings=_settings(client)))
 
 
 async def afetch(client: "AsyncClient", name: str, **params: object) -> pl.DataFrame:
     """`fetch` over the async client."""
     statement = load(name)
     statement.check(params)
-    return _frame(await client.query_arrow(statement.text, parameters=bind(statement, params), settings=FETCH_SETTINGS))
+    return _frame(
+        await client.query_arrow(statement.text, parameters=bind(statement, params), settings=_settings(client))
+    )
 
 
 def execute(client: "Client", name: str, **params: object) -> None:
@@ -126,6 +128,12 @@ def _literal(place: str, declared: str, value: object) -> object:
             return [_literal(place, declared, item) for item in value]
         case _:
             raise TypeError(f"{place}: {type(value).__name__} is not a value ClickHouse takes here")
+
+
+def _settings(client: "Client | AsyncClient") -> dict[str, str]:
+    """FETCH_SETTINGS, but for those the server does not know or does not let this user change."""
+    known = client.server_settings
+    return {name: value for name, value in FETCH_SETTINGS.items() if name in known and not known[name].readonly}
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway.domain import clock
-from sql.credentials import Credentials
+from sql.credentials import READER, WRITER, Credentials
 from sql.embedded import bodies, wire
 from sql.embedded.auth import user_of
 from sql.embedded.engine import Engine
@@ -30,9 +30,10 @@ log = logging.getLogger("tollway.store")
 
 BODY_MAX = 256 * 2**20
 """Bytes of one request, before and after inflating."""
-WORKERS = 8
+WORKERS = {WRITER: 4, READER: 8}
+"""Threads for each user: however much readers ask, an insert finds one of its own."""
 WAITING_MAX = 64
-"""Statements that may wait for a worker; further ones are told to come back."""
+"""A user's statements that may wait for a thread; further ones are told to come back."""
 PLAIN = "text/plain; charset=utf-8"
 CLIENT_GONE = 394
 """ClickHouse's code for a query that was cancelled; nobody is there to read it, but the metrics count it."""
@@ -46,8 +47,8 @@ class App:
         self._engine: Engine | None = None
         self._gate: Gate | None = None
         self._credentials = credentials
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="store")
-        self._under_way = 0
+        self._pools = {user: ThreadPoolExecutor(n, thread_name_prefix=f"store-{user}") for user, n in WORKERS.items()}
+        self._under_way = dict.fromkeys(WORKERS, 0)
 
     def open(self, engine: Engine) -> None:
         """Begin to answer queries."""
@@ -56,7 +57,8 @@ class App:
 
     def close(self) -> None:
         """Wait for the statements under way, then close the engine."""
-        self._pool.shutdown(wait=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=True)
         if self._engine is not None:
             self._engine.close()
 
@@ -120,30 +122,36 @@ class App:
 
     async def _run(self, gate: Gate, user: str, asked: wire.Request, receive: Receive) -> tuple[str, wire.Reply]:
         """Run it on the pool. When the client hangs up a read is stopped; what writes always runs to its end."""
-        if self._under_way >= WORKERS + WAITING_MAX:
+        if self._under_way[user] >= WORKERS[user] + WAITING_MAX:
             raise StoreError(
                 202, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many simultaneous queries; come back in a second"
             )
-        self._under_way += 1
-        self.metrics.under_way.set(self._under_way)
+        self._count(user, 1)
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, gate.run, user, asked)
-        work.add_done_callback(self._ended)
+        job = self._pools[user].submit(gate.run, user, asked)
+        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._count, user, -1))
+        work = asyncio.wrap_future(job)
         gone: asyncio.Future[Any] = loop.create_task(_disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            if work.done():
+                return work.result()
+            if not job.cancel():
                 gate.cancel(asked.query_id)
-                raise _Gone
-            return work.result()
+            work.add_done_callback(_seen)
+            raise _Gone
         finally:
             gone.cancel()
 
-    def _ended(self, work: "asyncio.Future[Any]") -> None:
-        self._under_way -= 1
-        self.metrics.under_way.set(self._under_way)
-        if not work.cancelled():
-            work.exception()  # Seen, so that asyncio does not complain where the client has gone.
+    def _count(self, user: str, change: int) -> None:
+        self._under_way[user] += change
+        self.metrics.under_way.labels(user).set(self._under_way[user])
+
+
+def _seen(work: "asyncio.Future[Any]") -> None:
+    """Look at the outcome nobody waits for, so that asyncio does not complain of it."""
+    if not work.cancelled():
+        work.exception()
 
 
 class _Gone(Exception):

@@ -11,7 +11,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.under_way = Gauge(
-            "tollway_store_queries_under_way", "Statements running or waiting for a worker.", registry=self.registry
+            "tollway_store_queries_under_way",
+            "Statements running or waiting for a thread.",
+            ("user",),
+            registry=self.registry,
         )
         self._queries = Counter(
             "tollway_store_queries",

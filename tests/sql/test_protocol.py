@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - the tables named in these statements are the tests' own.
 
+import contextlib
 import gzip
 import json
 import subprocess
@@ -22,7 +23,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 import sql
 from sql import clients
 from sql.credentials import READER, WRITER
-from sql.embedded.app import BODY_MAX
+from sql.embedded.app import BODY_MAX, WORKERS
 
 pytestmark = pytest.mark.slow
 
@@ -261,3 +262,29 @@ def test_one_query_id_runs_once_at_a_time_and_a_slow_query_blocks_nobody(store, 
     # The client has gone, so what it asked is stopped.
     while sql.fetch(store.writer, "collector_running_queries", query_id="slow-1").item():
         continue
+
+
+def test_readers_who_fill_the_store_do_not_keep_an_insert_waiting(store, table):
+    """Eight slow questions hold every thread readers have; a ninth waits, an insert does not."""
+    slow = "SELECT sum(sipHash64(number)) FROM numbers(20000000000)"
+    who = (READER, store.password(READER))
+    names = [f"hog-{n}" for n in range(WORKERS[READER])]
+    stop = threading.Event()
+
+    def hog(name):
+        with httpx.Client(auth=who, timeout=0.5) as client:
+            while not stop.is_set():
+                with contextlib.suppress(httpx.ReadTimeout):
+                    client.post(store.url, params={"query_id": f"{name}-{uuid.uuid4()}"}, content=slow)
+
+    hogs = [threading.Thread(target=hog, args=(name,)) for name in names]
+    for thread in hogs:
+        thread.start()
+    try:
+        for n in range(5):
+            store.writer.insert(table, [[n, "a"]], column_names=["n", "s"])
+        assert store.writer.command(f"SELECT count() FROM {table}") == 5
+    finally:
+        stop.set()
+        for thread in hogs:
+            thread.join()
