@@ -1,4 +1,4 @@
-"""The pieces pages are made of: figures with their change and caveat, panels, headings, filter bars.
+"""The pieces pages are made of: figures with their change and caveat, headings, panels, charts that are tables too.
 
 A headline figure carries its exact decimal in `data-exact`, so that a test, or anyone with an inspector, can compare it
 with SQL to the last digit.
@@ -132,11 +132,3 @@ def chart_or_table(element_id: str, label: str, figure: dict[str, Any]) -> tuple
         className="chart-box chart",
     )
     return switch, shown
-
-
-def step_link(element_id: str, icon: str, label: str) -> dcc.Link:
-    """An arrow to the period before or after; its name is there for those who do not see the arrow."""
-    name = html.Span(label, className="unseen")
-    return dcc.Link(
-        [html.Span(className=f"icon icon-{icon}"), name], id=element_id, href="", className="step", title=label
-    )

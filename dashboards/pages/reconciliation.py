@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, html, no_update
 
 from dashboards import access, filters, metrics, questions
 from dashboards.books import Books, Unanswered
-from dashboards.components import cards, clientside, grids, states
+from dashboards.components import cards, clientside, filterbar, grids, states
 from dashboards.figures import canvas
 from dashboards.figures.waterfall import waterfall
 from dashboards.filters import Filters
@@ -39,7 +39,7 @@ def layout(search: str, now: datetime) -> html.Div:
     return html.Div(
         [
             cards.heading("recon", TITLE),
-            _filter_bar(chosen, filters.parse("", now)),
+            filterbar.bar("recon", _picker(chosen), _first(filters.parse("", now)), NAMES, chosen),
             html.Div(id="recon-notices", className="notices"),
             html.Div(cards.kpis_waiting(view.LABELS), id="recon-kpis", className="kpis"),
             html.Div(_panels(switch, chart), id="recon-figures", className="figures-shown"),
@@ -182,42 +182,17 @@ def _links(chosen: Filters) -> list[str]:
     ]
 
 
-def _filter_bar(chosen: Filters, default: Filters) -> html.Div:
-    picker = dmc.MonthPickerInput(
+def _picker(chosen: Filters) -> dmc.MonthPickerInput:
+    return dmc.MonthPickerInput(
         id="recon-month",
         label="Month (UTC)",
-        value=chosen.of_month().period.since.isoformat(),
+        value=_first(chosen),
         valueFormat="MMMM YYYY",
         size="sm",
         className="filter-range",
     )
-    choosers = [
-        dmc.MultiSelect(
-            id=f"recon-{name}",
-            label=name.capitalize(),
-            value=list(getattr(chosen, name)),
-            data=list(getattr(chosen, name)),
-            placeholder="All",
-            searchable=True,
-            size="sm",
-            nothingFoundMessage="None in this month",
-        )
-        for name in NAMES
-    ]
-    return html.Div(
-        [
-            dcc.Store(id="recon-default", data=default.period.since.isoformat()),
-            html.Div(
-                [
-                    cards.step_link("recon-before", "left", "The month before"),
-                    picker,
-                    cards.step_link("recon-after", "right", "The month after"),
-                ],
-                className="filter-period",
-            ),
-            *choosers,
-            dcc.Link("Reset", id="recon-reset", href=PATH, className="action reset"),
-        ],
-        className="filters",
-        role="search",
-    )
+
+
+def _first(chosen: Filters) -> str:
+    """The month's first day, which is how the picker knows a month."""
+    return chosen.of_month().period.since.isoformat()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, html, no_update
 
 from dashboards import access, filters, metrics, questions
 from dashboards.books import Books, Unanswered
-from dashboards.components import cards, clientside, grids, states
+from dashboards.components import cards, clientside, filterbar, grids, states
 from dashboards.figures import canvas
 from dashboards.figures.daily_stack import HEIGHT, daily_stack
 from dashboards.filters import Filters
@@ -35,7 +35,7 @@ def layout(search: str, now: datetime) -> html.Div:
     return html.Div(
         [
             cards.heading("spend", TITLE),
-            _filter_bar(chosen, filters.parse("", now).period),
+            filterbar.bar("spend", _picker(chosen, now), _days(filters.parse("", now).period), NAMES, chosen),
             html.Div(id="spend-notices", className="notices"),
             html.Div(cards.kpis_waiting(spend_view.LABELS), id="spend-kpis", className="kpis"),
             html.Div(
@@ -160,8 +160,16 @@ def _links(chosen: Filters) -> list[str]:
     ]
 
 
-def _filter_bar(chosen: Filters, default: Period) -> html.Div:
-    picker = dmc.DatePickerInput(
+def _picker(chosen: Filters, now: datetime) -> dmc.DatePickerInput:
+    today = now.astimezone(UTC).date()
+    month = Period.month(today)
+    presets = {
+        "Today": Period.inclusive(today, today),
+        "Last 7 days": Period.inclusive(today - timedelta(days=6), today),
+        "This month": month,
+        "Last month": month.shifted(-1),
+    }
+    return dmc.DatePickerInput(
         id="spend-range",
         type="range",
         label="Days (UTC)",
@@ -170,37 +178,9 @@ def _filter_bar(chosen: Filters, default: Period) -> html.Div:
         size="sm",
         allowSingleDateInRange=True,
         firstDayOfWeek=1,
+        weekendDays=[],
+        presets=[{"value": _days(period), "label": label} for label, period in presets.items()],
         className="filter-range",
-    )
-    chosen_by_name = [
-        dmc.MultiSelect(
-            id=f"spend-{name}",
-            label=name.capitalize(),
-            value=list(getattr(chosen, name)),
-            data=list(getattr(chosen, name)),
-            placeholder="All" if not getattr(chosen, name) else "",
-            searchable=True,
-            size="sm",
-            nothingFoundMessage="None in this period",
-        )
-        for name in NAMES
-    ]
-    return html.Div(
-        [
-            dcc.Store(id="spend-default", data=_days(default)),
-            html.Div(
-                [
-                    cards.step_link("spend-before", "left", "The period before"),
-                    picker,
-                    cards.step_link("spend-after", "right", "The period after"),
-                ],
-                className="filter-period",
-            ),
-            *chosen_by_name,
-            dcc.Link("Reset", id="spend-reset", href=PATH, className="action reset"),
-        ],
-        className="filters",
-        role="search",
     )
 
 

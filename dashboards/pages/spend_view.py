@@ -136,4 +136,6 @@ def _left_out(now: Figures) -> str:
 
 def _change(now: Decimal, before: Decimal, against: str) -> str:
     said = formats.change(now, before)
-    return f"Nothing in {against} to compare with" if said == formats.NOTHING_BEFORE else f"{said} against {against}"
+    if said == formats.NOTHING_BEFORE:
+        return f"Nothing in {against} to compare with"
+    return f"{said[:1].upper()}{said[1:]} against {against}"
