@@ -1,16 +1,20 @@
 """What an invoice calls a model, and what we call it.
 
 An invoice's name is the model we asked for, or the snapshot that the vendor's answers to that account named for it
-(we ask for gpt-4o-mini, the answer and the invoice say gpt-4o-mini-2024-07-18). Nothing is guessed from spelling: only
-what answers were seen to say counts. Names that share a snapshot are one model here, since the invoice cannot tell them
-apart.
+(we ask for gpt-4o-mini, the answer and the invoice say gpt-4o-mini-2024-07-18). What answers were seen to say counts
+first. A snapshot that no answer named (the only call was lost, say) is read by OpenAI's rule for naming them: the model,
+a dash, the date; and then only if that model was asked for. Names that share a snapshot are one model here, since the
+invoice cannot tell them apart.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from analytics.reconciliation.facts import AttemptGroup, BilledRow, Snapshot
 from gateway.domain.rate_card import RateBook
+
+SNAPSHOT = re.compile(r"(?P<model>.+)-20\d\d-\d\d-\d\d")
 
 Payer = tuple[str, str]
 """(provider, account)."""
@@ -51,12 +55,18 @@ def resolve(
     return ModelNames(canonical)
 
 
+def _spelt(name: str) -> set[str]:
+    """The model that a dated name is a snapshot of, by its spelling."""
+    match = SNAPSHOT.fullmatch(name)
+    return {match["model"]} if match else set()
+
+
 def _joined(billed: set[str], asked: set[str], asked_by_answer: Mapping[str, set[str]]) -> list[set[str]]:
     """The billed names with the models asked for that they stand for, as disjoint sets."""
     together: list[set[str]] = []
     for name in sorted(billed):
         # A model billed under its own name needs no other, so a name asked for itself only takes in the unbilled ones.
-        behind = asked_by_answer.get(name, set())
+        behind = asked_by_answer.get(name) or _spelt(name) & asked
         joined = {name} | (behind - billed if name in asked else behind)
         for other in [known for known in together if known & joined]:
             joined |= other

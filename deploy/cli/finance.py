@@ -51,6 +51,7 @@ def import_invoice(
         "total": done.total,
         "currency": done.currency,
         "days": [day.isoformat() for day in done.days],
+        "already_imported": done.repeated,
     }
     if as_json:
         emit_json(shown)

@@ -49,7 +49,7 @@ def allocate(total: Decimal, weights: Sequence[Decimal], quantum: Decimal) -> li
     if any(weight < 0 for weight in weights):
         raise ValueError("a weight is negative")
     if total < 0:
-        return [-part for part in allocate(-total, weights, quantum)]
+        return [part.copy_negate() for part in allocate(total.copy_negate(), weights, quantum)]
     with localcontext(prec=76):
         whole = sum(weights, Decimal(0))
         shares = list(weights) if whole else [Decimal(1)] * len(weights)

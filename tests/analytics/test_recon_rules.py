@@ -296,13 +296,25 @@ def test_an_invoice_may_name_the_snapshot_that_our_attempts_saw():
     assert (line.parts, line.model, line.invoice_models) == ((), "gpt-4o-mini", (SNAPSHOT,))
 
 
-def test_a_snapshot_that_no_attempt_of_the_account_saw_is_untracked():
-    elsewhere = (Snapshot("openai", "org-eu", "gpt-4o-mini", SNAPSHOT),)
-    lines = reconcile_lines(
-        [billed("0.0006", 1000, model=SNAPSHOT)], [group(tokens=Usage(output=1000))], BOOK, elsewhere
-    )
+def test_a_dated_snapshot_that_no_answer_named_is_its_models():
+    lost = group("lost", "unknown", output_ceiling=2000)
+    line = only([billed("0.0006", 1000, model=SNAPSHOT)], [lost])
+    assert (line.model, classes(line)) == ("gpt-4o-mini", {"CANCELLED_STREAM": "0.0006"})
+
+
+def test_what_answers_said_goes_before_what_a_name_looks_like():
+    seen = (Snapshot("openai", "org-main", "cheap", SNAPSHOT),)
+    groups = [group(tokens=Usage(output=1000)), group("ok", "unknown", model="cheap", output_ceiling=2000)]
+    lines = reconcile_lines([billed("0.0006", 1000, model=SNAPSHOT)], groups, BOOK, seen)
+    assert {line.model for line in lines} == {"gpt-4o-mini", "cheap"}
+
+
+def test_a_name_that_no_attempt_of_the_account_saw_is_untracked():
+    name = "gpt-4o-mini-preview"
+    elsewhere = (Snapshot("openai", "org-eu", "gpt-4o-mini", name),)
+    lines = reconcile_lines([billed("0.0006", 1000, model=name)], [group(tokens=Usage(output=1000))], BOOK, elsewhere)
     assert {line.model: classes(line) for line in lines} == {
-        SNAPSHOT: {"UNTRACKED_CHARGE": "0.0006"},
+        name: {"UNTRACKED_CHARGE": "0.0006"},
         "gpt-4o-mini": {"UNBILLED_USAGE": "-0.0006"},
     }
 

@@ -46,6 +46,11 @@ def test_the_odd_cent_goes_to_whoever_lost_most() -> None:
     assert cents == [Decimal("0.34"), Decimal("0.33"), Decimal("0.33")]
 
 
+def test_a_credit_longer_than_a_default_context_keeps_its_digits() -> None:
+    total = Decimal("-12345678901234567890.123456789012345678")
+    assert allocate(total, [Decimal(1)], Decimal("0.000001")) == [total]
+
+
 def test_nothing_can_be_shared_among_nobody() -> None:
     assert allocate(Decimal(0), [], Decimal("0.01")) == []
     with pytest.raises(ValueError, match="nothing to allocate"):
