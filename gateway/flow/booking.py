@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 from gateway.domain.attempt import Attempt, Operation
 from gateway.domain.reasons import Reason
-from gateway.domain.usage import NO_USAGE, Completeness, Usage, UsageInvalid, from_openai
+from gateway.domain.usage import NO_USAGE, Completeness, TokenClass, Usage, UsageInvalid, from_openai
 from gateway.flow.plane import Plane
 
 logger = logging.getLogger(__name__)
+
+TOKEN_CLASSES = tuple(token_class.value for token_class in TokenClass)
 
 BLAMELESS = frozenset(
     {
@@ -36,8 +38,8 @@ def book_attempt(plane: Plane, attempt: Attempt) -> None:
         metrics.first_token.observe((intent.alias, intent.tier, intent.upstream), attempt.first_token_seconds)
     if attempt.completeness is Completeness.MEASURED:
         plane.forecasts[intent.alias].learn(intent.request_bytes, attempt.usage)
-        for token_class, count in attempt.usage.items():
-            if count:
+        for token_class in TOKEN_CLASSES:
+            if count := getattr(attempt.usage, token_class):
                 metrics.tokens.add(intent.alias, intent.upstream, token_class, by=count)
 
 

@@ -279,6 +279,8 @@ class Exchange:
         self._total_lane.leave(self._out_of_time)
         operation = self._record.operation(outcome, reason, self._status, self._trial)
         book_operation(self._plane, operation, now - self._record.began)
+        # Trials know their exchange; parted from them, all of it is freed at once and not by the garbage collector.
+        self._trial = self._vendor = self._stream = None
         if self._granted_at is not None:
             self._pool.release(now - self._granted_at)
 

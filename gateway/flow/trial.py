@@ -152,6 +152,7 @@ class Trial:
         if self.ended:
             self._plane.lanes.of(DRAIN_S).leave(self._hang_up)
             return
+        self._call = None
         relay = self._relay
         if relay is None:
             self._parts = [b"".join(self._parts)]
@@ -253,8 +254,9 @@ class Trial:
         self._owner.failed(self, Tried(self.intent.fallback_depth, reason, replayable=stale), answer, told=told)
 
     def _hang_up(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
 
     def _close(self, outcome: Outcome, reason: Reason | None, *, stale: bool = False) -> None:
         self.ended = True
@@ -289,7 +291,7 @@ class Trial:
             raw, text = relay.usage, relay.usage_raw
         else:
             found = self._fields.get("usage") if self._fields else None
-            raw, final = (found if isinstance(found, Mapping) else None), True
+            raw, final = (found if isinstance(found, dict) else None), True
             text = raw_usage(self._parts[0], raw) if raw is not None else ""
         usage = normalised(raw)
         if usage is None:

@@ -98,9 +98,9 @@ class StreamRelay:
         return self._pass(rest) if rest.strip() else b""
 
     def _pass(self, whole: bytes) -> bytes:
-        if self.open and self._canonical and not any(mark in whole for mark in MARKS):
+        if self.open and self._dull(whole):
             return whole
-        kept = [shown for event in events(whole) if (shown := self._look(event))]
+        kept = [shown for event in events(whole) if (shown := event if self._dull(event) else self._look(event))]
         if not self.open:
             self._held += kept
             self.open = self.token_seen or sum(map(len, self._held)) > HOLD_BYTES_MAX
@@ -108,6 +108,15 @@ class StreamRelay:
                 return b""
             kept, self._held = self._held, []
         return b"".join(kept)
+
+    def _dull(self, data: bytes) -> bool:
+        """Whether there is nothing to learn from it but that the answer goes on."""
+        if not (self.token_seen and self._canonical) or self.done or self.error is not None:
+            return False
+        for mark in MARKS:  # noqa: SIM110 - `all` over a generator costs three times as much.
+            if mark in data:
+                return False
+        return True
 
     def _look(self, event: bytes) -> bytes:
         """Keep what one event says; returns the client's copy of it, b"" for none."""

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import orjson
 
 _KEY = b'"usage":'
+BRACES_MAX = 16
+"""Usage has a handful of inner objects; what has more is written anew."""
 
 
 def raw_usage(text: bytes, usage: Mapping[str, object]) -> str:
     """The JSON of `usage` as it stands in `text`, or serialised again where it cannot be told apart."""
-    span = _span(text)
-    if span is not None and _same(text[span[1] : span[2]], usage):
-        return text[span[1] : span[2]].decode("utf-8", "replace")
-    return orjson.dumps(usage).decode()
+    span = _span(text, usage)
+    return text[span[1] : span[2]].decode() if span is not None else orjson.dumps(usage).decode()
 
 
 def without_usage(payload: bytes, chunk: Mapping[str, object], *, null: bool) -> bytes:
@@ -20,7 +20,7 @@ def without_usage(payload: bytes, chunk: Mapping[str, object], *, null: bool) ->
     wanted: dict[str, object] = {name: value for name, value in chunk.items() if name != "usage"}
     if null:
         wanted["usage"] = None
-    span = _span(payload)
+    span = _span(payload, chunk["usage"])
     if span is not None:
         key, start, end = span
         candidate = payload[:start] + b"null" + payload[end:] if null else _cut(payload, key, end)
@@ -29,23 +29,22 @@ def without_usage(payload: bytes, chunk: Mapping[str, object], *, null: bool) ->
     return orjson.dumps(wanted)
 
 
-def _span(text: bytes) -> tuple[int, int, int] | None:
-    """Where the last `usage` key begins, and its object begins and ends; None where there is no object.
+def _span(text: bytes, usage: object) -> tuple[int, int, int] | None:
+    """Where the last `usage` key begins, and its object, equal to `usage`, begins and ends; None if it is not found.
 
-    Usage objects hold numbers and objects of numbers, so that braces can be counted; callers check the result.
+    The object ends at one of the next closing braces; the one up to which it parses is it.
     """
     key = text.rfind(_KEY)
     start = text.find(b"{", key)
     if key < 0 or start < 0 or text[key + len(_KEY) : start].strip():
         return None
-    depth = 0
-    for index in range(start, len(text)):
-        if text[index] == 0x7B:
-            depth += 1
-        elif text[index] == 0x7D:
-            depth -= 1
-            if depth == 0:
-                return key, start, index + 1
+    end = start
+    for _ in range(BRACES_MAX):
+        end = text.find(b"}", end) + 1
+        if end == 0:
+            return None
+        if _same(text[start:end], usage):
+            return key, start, end
     return None
 
 

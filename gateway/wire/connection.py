@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 ROUTE = b"/v1/chat/completions"
 HEAD_BYTES_MAX = 65_536
+HEAD_TOO_LONG = f"The head is longer than {HEAD_BYTES_MAX} bytes."
 PIPELINED_MAX = 16
 """Requests read ahead of their turn. More wait in the socket; then a hang-up is seen only when they are read."""
 LINGER_S = 1.0
@@ -50,10 +51,13 @@ class GatewayConnection(HttpToolsProtocol):
         """The request being read, if it is one of ours."""
         self._active: Reply | None = None
         """The request being answered, if it is one of ours."""
+        self._in_head = False
+        """A request's head has begun in an earlier read and not ended yet."""
         self._head_bytes = 0
-        self._lingering = False
+        self._read_bytes = 0
         self._refusal: GatewayError | None = None
         """Why the parser was stopped."""
+        self._lingering = False
         self._owed: int | None = None
         """Bytes still to come of a body that the parser will not read (see `_upgrade_declined`)."""
         self.reading_since = 0.0
@@ -73,6 +77,12 @@ class GatewayConnection(HttpToolsProtocol):
         if self._owed is not None:
             self._take_owed(data)
             return
+        self._read_bytes = len(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._answer_and_close(HeadersTooLarge(HEAD_TOO_LONG))
+                return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -121,34 +131,30 @@ class GatewayConnection(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._reply = None
+        self._in_head = True
         self._head_bytes = 0
         self.reading_since = clock.monotonic()
 
-    def on_url(self, url: bytes) -> None:
-        """Some of the target."""
-        self.url += url
-        self._count_head(len(url))
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._count_head(len(name) + len(value))
-        super().on_header(name, value)
+        """One header; a trailer is none. `Expect` is looked for once, when all are there."""
+        if self._in_head:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: ours or the framework's?"""
+        self._in_head = False
         if self._deaf:
             raise ConnectionAbortedError  # Requests behind the last one that is answered; stops the parser.
+        if self._read_bytes > HEAD_BYTES_MAX and _size(self.url, self.headers) > HEAD_BYTES_MAX:
+            self._refusal = HeadersTooLarge(HEAD_TOO_LONG)
+            raise self._refusal
         if self.url.partition(b"?")[0] != ROUTE or self.parser.get_method() != b"POST":
-            url, headers, expects = self.url, self.headers, self.expect_100_continue
-            super().on_message_begin()
-            self.url, self.expect_100_continue = url, expects
-            self.headers += headers
-            super().on_headers_complete()
+            self._hand_over()
             return
         version = self.parser.get_http_version()
         keep_alive = version != "1.0" and (self.parser.should_keep_alive() or self.parser.should_upgrade())
         reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive)
-        reply.awaits_continue = self.expect_100_continue
+        reply.awaits_continue = reply.named.get(b"expect", b"").lower() == b"100-continue"
         self._screen(reply)
         before, self.cycle, self._reply = self.cycle, reply, reply  # type: ignore[assignment]
         if before is None or before.response_complete:
@@ -174,6 +180,15 @@ class GatewayConnection(HttpToolsProtocol):
             super().on_message_complete()
         elif not self.parser.should_upgrade():
             self._reply.received()
+
+    def _hand_over(self) -> None:
+        """Give the request to the framework, as if it had been uvicorn's from its first byte."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
 
     # The pipeline
 
@@ -258,12 +273,6 @@ class GatewayConnection(HttpToolsProtocol):
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"The body is longer than {self.plane.config.max_body_bytes} bytes.")
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size + 4
-        if self._head_bytes > HEAD_BYTES_MAX:
-            self._refusal = HeadersTooLarge(f"The head is longer than {HEAD_BYTES_MAX} bytes.")
-            raise self._refusal
-
     def _fault(self, error: BaseException) -> None:
         logger.error("the data path failed on a request", exc_info=error)
         if self._active is not None and not self._active.response_complete:
@@ -295,13 +304,10 @@ class GatewayConnection(HttpToolsProtocol):
         """An offer to upgrade (Java's client makes one: h2c) may be ignored, RFC 9110 section 7.8, but the parser has
         taken the offer for an order and left the body unread. Read it by its length, then parse on afresh."""
         self.parser = httptools.HttpRequestParser(self)
-        length = dict(self.headers).get(b"content-length", b"0")
         if self._reply is None:
             super()._unsupported_upgrade_warning()
-            self._owed = None
         else:
-            self._owed = int(length)
-        if self._owed is not None:
+            self._owed = int(self._reply.named.get(b"content-length", b"0"))
             self._take_owed(rest)
 
     def _take_owed(self, data: bytes) -> None:
@@ -316,6 +322,10 @@ class GatewayConnection(HttpToolsProtocol):
                 self._reply.received()
             if rest:
                 self.data_received(rest)
+
+
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def bound_to(plane: Plane) -> type[GatewayConnection]:

@@ -167,6 +167,7 @@ class Reply:
 
     def _complete(self) -> None:
         self.response_complete = True
+        self.exchange = None
         self._wire.reply_done(keep=self.keep_alive, linger=self.more_body)
 
     def _connection_line(self) -> bytes:

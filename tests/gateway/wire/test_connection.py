@@ -145,11 +145,26 @@ async def test_a_body_that_is_too_long_is_refused_as_it_grows(upstream: Scripted
     assert upstream.received == []
 
 
-async def test_a_head_that_is_too_long_is_refused(upstream: ScriptedUpstream) -> None:
-    headers = [f"x-{i}: {'y' * 1000}" for i in range(70)]
+async def test_a_head_that_is_too_long_is_refused_in_one_read_or_in_many(upstream: ScriptedUpstream) -> None:
+    long = post(BODY, *[f"x-{i}: {'y' * 1000}" for i in range(70)])
     async with gateway(routing(upstream.url)) as served:
-        status, _, body = await exchange(served, post(BODY, *headers))
-    assert (status, code(body)) == (431, "headers_too_large")
+        reader, writer = await served.raw(long)
+        at_once = await read_answer(reader)
+        reader, writer = await served.raw(b"")
+        for start in range(0, len(long), 5000):
+            writer.write(long[start : start + 5000])
+            await writer.drain()
+            await asyncio.sleep(0)
+        in_pieces = await read_answer(reader)
+    assert [(status, code(body)) for status, _, body in (at_once, in_pieces)] == [(431, "headers_too_large")] * 2
+
+
+async def test_a_trailer_is_no_header(upstream: ScriptedUpstream) -> None:
+    head = post(b"", "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
+    async with gateway(routing(upstream.url)) as served:
+        data = head + b"%x\r\n%b\r\n0\r\nx-sneaked: in\r\n\r\n" % (len(BODY), BODY)
+        assert (await exchange(served, data))[0] == 200
+    assert "x-sneaked" not in upstream.received[0].headers
 
 
 GARBAGE = [

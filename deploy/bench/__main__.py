@@ -1,0 +1,31 @@
+"""`python -m deploy.bench [gateway ...]`: run the benches named, or all of them."""
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+
+from deploy.bench import gateway
+
+BENCHES = {"gateway": gateway.run}
+
+
+def main() -> None:
+    """Run, print each table to stdout, and write all figures as JSON where `--json` says."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.bench", description="Measure CPU per unit of work.")
+    parser.add_argument("names", nargs="*", metavar="BENCH", help=f"one of {', '.join(BENCHES)}; all if none is named")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.names) - BENCHES.keys():
+        parser.error(f"no bench named {', '.join(sorted(unknown))}")
+    figures: dict[str, object] = {"python": platform.python_version(), "machine": platform.processor()}
+    for name in chosen.names or BENCHES:
+        sys.stderr.write(f"bench {name} ...\n")
+        figures[name] = BENCHES[name]()
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
