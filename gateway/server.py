@@ -5,6 +5,7 @@ shutdown), ships what it can, and leaves the rest in the journal for its next st
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -35,6 +36,7 @@ SHIP_S = 2.0
 EXPIRE_EVERY_TICKS = 50
 """uvicorn ticks ten times a second: idle and stalled connections are looked for every 5 s."""
 BACKLOG = 2048
+GC_THRESHOLD = 20_000
 
 
 def run(config: RoutingConfig, *, data_dir: Path, otlp_url: str, otlp_token: str) -> None:
@@ -64,6 +66,11 @@ async def serve(
     if more_metrics is not None:
         plane.metrics.also(more_metrics)
     server = GatewayServer(plane)
+    # A request leaves no cycles behind, so the collector has next to nothing to find: it need not look at what was
+    # made at the start (9% of the CPU under load, before), nor often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     host, port = sock.getsockname()[:2]
     logger.info("gateway: serving on http://%s:%d", host, port)
     try:
