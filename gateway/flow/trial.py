@@ -149,10 +149,10 @@ class Trial:
 
     def end(self) -> None:
         """The answer's body is whole."""
+        self._call = None
         if self.ended:
             self._plane.lanes.of(DRAIN_S).leave(self._hang_up)
             return
-        self._call = None
         relay = self._relay
         if relay is None:
             self._parts = [b"".join(self._parts)]
@@ -167,6 +167,7 @@ class Trial:
 
     def failed(self, failure: Failure) -> None:
         """The connection brings no more."""
+        self._call = None
         if self.ended:
             self._plane.lanes.of(DRAIN_S).leave(self._hang_up)
         elif self._relay is not None and self._relay.done and self._relay.open:

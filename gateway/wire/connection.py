@@ -38,6 +38,8 @@ class GatewayConnection(HttpToolsProtocol):
     """One client connection. `plane` is set on the subclass that `bound_to` makes."""
 
     plane: Plane
+    cycle: Any
+    """uvicorn's name for the request that was read last: a RequestResponseCycle, or one of our Replies."""
 
     def __init__(
         self,
@@ -106,6 +108,9 @@ class GatewayConnection(HttpToolsProtocol):
             active.disconnected = True
             if active.exchange is not None:
                 active.exchange.client_gone()
+                active.exchange = None
+        if isinstance(self.cycle, Reply):
+            self.cycle = None  # It knows its connection: parted, both are freed at once.
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -156,7 +161,7 @@ class GatewayConnection(HttpToolsProtocol):
         reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive)
         reply.awaits_continue = reply.named.get(b"expect", b"").lower() == b"100-continue"
         self._screen(reply)
-        before, self.cycle, self._reply = self.cycle, reply, reply  # type: ignore[assignment]
+        before, self.cycle, self._reply = self.cycle, reply, reply
         if before is None or before.response_complete:
             self._start(reply)
             return

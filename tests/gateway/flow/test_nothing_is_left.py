@@ -1,0 +1,56 @@
+"""A request that has ended is gone: from memory, from the pools, from every timer."""
+
+import asyncio
+import gc
+import json
+
+from gateway.flow.exchange import Exchange
+from gateway.flow.trial import Trial
+from gateway.wire.reply import Reply
+from tests.gateway.fakes import ROLE, ScriptedUpstream, answer, chat, chunk, error, event, events, silence, stream
+from tests.gateway.serving import chat_request, gateway, post, routing, until
+
+WHOLE = json.dumps(chat_request()).encode()
+STREAMED = json.dumps(chat_request(stream=True)).encode()
+
+
+def alive() -> int:
+    return sum(isinstance(thing, Exchange | Trial | Reply) for thing in gc.get_objects())
+
+
+async def test_requests_that_ended_in_any_way_leave_nothing_to_the_garbage_collector(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    word = event(chunk("Hi"))
+    upstream.always = stream(ROLE, word, end="cut")
+    alternate.always = answer(chat())
+    upstream.script.extend([answer(chat()), stream(*events("Hi")), error(500), error(400), stream(ROLE)])
+    async with gateway(routing(upstream.url, alternate.url)) as served, served.client() as client:
+        await client.get("/healthz")
+        gc.collect()
+        before = alive()
+        gc.disable()
+        try:
+            for wants_stream in (False, True, False, False, True, True):
+                await client.post("/v1/chat/completions", json=chat_request(stream=wants_stream))
+            upstream.always = silence
+            _, writer = await served.raw(post(WHOLE))
+            await until(lambda: len(upstream.received) == 7)
+            writer.close()
+            await until(lambda: len(served.books.operations) == 7)
+            upstream.always = stream(ROLE, word, end="hang")
+            reader, writer = await served.raw(post(STREAMED))
+            await reader.readuntil(word)
+            writer.close()
+            await until(lambda: len(served.books.operations) == 8)
+            await until(lambda: len(served.state.connections) == 1)
+            # The last answer on a kept connection stays until the next request takes its place.
+            await client.get("/healthz")
+            await asyncio.sleep(0)
+            assert alive() == before
+        finally:
+            gc.enable()
+        plane = served.plane
+        assert plane.exchanges == set()
+        assert [pool.inflight for pool in plane.pools.values()] == [0, 0]
+        assert [len(plane.lanes.of(seconds)) for seconds in (5.0, 600.0)] == [0, 0]
