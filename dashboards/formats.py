@@ -6,6 +6,7 @@ so that nothing that costs something ever reads as nothing. Amounts are Decimal 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -18,18 +19,32 @@ _CENT = Decimal("0.01")
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
 
-def money(amount: Decimal | None, currency: str = "USD") -> str:
-    """`$1,234.50`, `$0.0042`, `−$3.10`; None is `unknown`. A currency without a symbol here leads with its code."""
-    if amount is None:
-        return UNKNOWN
-    sign = MINUS if amount < 0 else ""
-    symbol = _SYMBOLS.get(currency.upper(), f"{currency.upper()} ")
-    return f"{sign}{symbol}{_digits(abs(amount))}"
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the amounts of one view are written: their currency, and the decimals they all have."""
+
+    currency: str = "USD"
+    places: int = 2
+
+    @classmethod
+    def fitting(cls, largest: Decimal, currency: str = "USD") -> Style:
+        """Cents; four decimals where the largest amount is under one, so that its parts are seen to add up to it."""
+        return cls(currency, 4 if 0 < abs(largest) < 1 else 2)
+
+    def money(self, amount: Decimal | None) -> str:
+        """`$1,234.50`, `$0.0042`, `−$3.10`; None is `unknown`. A currency without a symbol here leads with its code."""
+        if amount is None:
+            return UNKNOWN
+        sign = MINUS if amount < 0 else ""
+        symbol = _SYMBOLS.get(self.currency.upper(), f"{self.currency.upper()} ")
+        return f"{sign}{symbol}{_digits(abs(amount), self.places)}"
+
+    def signed(self, amount: Decimal | None) -> str:
+        """As `money`, with a plus where it is one: for differences."""
+        return f"+{self.money(amount)}" if amount is not None and amount > 0 else self.money(amount)
 
 
-def signed_money(amount: Decimal | None, currency: str = "USD") -> str:
-    """As `money`, with a plus where it is one: for differences."""
-    return f"+{money(amount, currency)}" if amount is not None and amount > 0 else money(amount, currency)
+CENTS = Style()
 
 
 def exact(amount: Decimal | None) -> str:
@@ -39,16 +54,6 @@ def exact(amount: Decimal | None) -> str:
 
 def count(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}".replace("-", MINUS)
-
-
-def tokens(number: int | None) -> str:
-    """Exact below 100,000, then `123.4 k`, `1.23 M`, `4.56 B`: a column that can be compared at a glance."""
-    if number is None or abs(number) < 100_000:
-        return count(number)
-    for unit, size in (("B", 10**9), ("M", 10**6)):
-        if abs(number) >= size:
-            return f"{Decimal(number) / size:,.2f} {unit}".replace("-", MINUS)
-    return f"{Decimal(number) / 1000:,.1f} k".replace("-", MINUS)
 
 
 def share(part: Decimal | None, whole: Decimal | None) -> str:
@@ -98,9 +103,12 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
 
 
-def _digits(amount: Decimal) -> str:
-    if amount and amount < _CENT:
+def _digits(amount: Decimal, places: int) -> str:
+    if not amount:
+        return "0.00"
+    least = Decimal(1).scaleb(-places)
+    if amount < least:
         small = amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1), ROUND_HALF_UP)
-        if small < _CENT:
+        if small < least:
             return f"{small:f}"
-    return f"{amount.quantize(_CENT, ROUND_HALF_UP):,f}"
+    return f"{amount.quantize(least, ROUND_HALF_UP):,f}"

@@ -18,6 +18,7 @@ from analytics.spend import Choices, Kpis
 from analytics.windows import Window
 from dashboards.books import Books
 from dashboards.filters import Filters
+from dashboards.formats import Style
 
 ROUNDS_MAX = 4
 
@@ -32,6 +33,11 @@ class Spend:
     by_alias_tenant: pl.DataFrame
     choices: Choices
     newest: datetime | None
+
+    @property
+    def style(self) -> Style:
+        """How to write the amounts."""
+        return Style.fitting(self.kpis.current.cost_usd)
 
     @property
     def agrees(self) -> bool:

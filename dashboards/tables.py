@@ -58,7 +58,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: Sequence[Row]
     total: Row | None = None
-    currency: str = "USD"
+    style: formats.Style = formats.CENTS
 
     def text(self, column: Column, value: Value) -> str:
         """The value as the screen shows it. None is `unknown` for numbers and empty for text."""
@@ -66,12 +66,12 @@ class Table:
             return formats.UNKNOWN if column.numeric else ""
         match column.kind, value:
             case Kind.MONEY, Decimal():
-                return formats.money(value, self.currency)
+                return self.style.money(value)
             case ((Kind.DIFFERENCE | Kind.PART), Decimal()):
                 # A part that is zero is a class that does not occur: a dash lets those that do stand out.
-                return formats.signed_money(value, self.currency) if value or column.kind is Kind.DIFFERENCE else "–"
+                return self.style.signed(value) if value or column.kind is Kind.DIFFERENCE else "–"
             case Kind.PRICE, Decimal():
-                return formats.money(value * 1_000_000, self.currency)
+                return formats.Style(self.style.currency).money(value * 1_000_000)
             case Kind.SHARE, Decimal():
                 return formats.share(value, Decimal(1))
             case ((Kind.COUNT | Kind.TOKENS), int()):

@@ -15,7 +15,7 @@ HEIGHT = 330
 _DAY_MS = 86_400_000
 
 
-def daily_stack(frame: pl.DataFrame, days: list[date]) -> canvas.Figure:
+def daily_stack(frame: pl.DataFrame, days: list[date], style: formats.Style = formats.CENTS) -> canvas.Figure:
     """A bar for each day of `days`, one layer for each fallback depth that occurs.
 
     `frame`: day Date, fallback_depth Int, cost_usd Decimal or null (null: nothing measured), attempts Int,
@@ -50,10 +50,10 @@ def daily_stack(frame: pl.DataFrame, days: list[date]) -> canvas.Figure:
         },
         yaxis=canvas.money_axis(_highest(layers)) | {"rangemode": "tozero", "automargin": True, "zeroline": True},
     )
-    return {"data": [_layer(depth, layers[depth]) for depth in sorted(layers)], "layout": layout}
+    return {"data": [_layer(depth, layers[depth], style) for depth in sorted(layers)], "layout": layout}
 
 
-def _layer(depth: int, by_day: dict[date, list[Any]]) -> dict[str, Any]:
+def _layer(depth: int, by_day: dict[date, list[Any]], style: formats.Style) -> dict[str, Any]:
     series = theme.depth(depth)
     days = sorted(by_day)
     return {
@@ -63,7 +63,7 @@ def _layer(depth: int, by_day: dict[date, list[Any]]) -> dict[str, Any]:
         "y": [float(by_day[day][0]) for day in days],
         "width": _DAY_MS * 0.72,
         "marker": canvas.marker(series),
-        "customdata": [[formats.money(by_day[day][0]), _words(by_day[day])] for day in days],
+        "customdata": [[style.money(by_day[day][0]), _words(by_day[day])] for day in days],
         "hovertemplate": "%{x|%a %-d %b %Y}<br><b>"
         + series.name
         + ": %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",

@@ -12,10 +12,11 @@ from dashboards import formats, theme
 from dashboards.figures import canvas
 
 _ROW_HEIGHT = 38
-_ROOM, _NOTE_ROOM = 48, 24
+_ROOM, _NOTE_ROOM = 24, 26
+_LABEL_LENGTH_MAX = 12
 
 
-def waterfall(frame: pl.DataFrame, currency: str = "USD") -> canvas.Figure:
+def waterfall(frame: pl.DataFrame, style: formats.Style = formats.CENTS) -> canvas.Figure:
     """A horizontal bar per row: totals stand on the axis, steps hang where the one before ended.
 
     `frame`: label String, amount Decimal, kind String: `total`, `step` or `unexplained`, in the order drawn. When the
@@ -23,7 +24,7 @@ def waterfall(frame: pl.DataFrame, currency: str = "USD") -> canvas.Figure:
     """
     if frame.is_empty():
         return canvas.words("Nothing to compare in this month", height=200)
-    bars = _bars(frame)
+    labels, bars = [_wrapped(label) for label in frame["label"]], _bars(frame)
     low, high = _axis([edge for start, amount, _ in bars for edge in (start, start + amount)])
     height = _ROOM + _NOTE_ROOM * (low > 0) + _ROW_HEIGHT * len(bars)
     layout = canvas.layout(
@@ -31,17 +32,21 @@ def waterfall(frame: pl.DataFrame, currency: str = "USD") -> canvas.Figure:
         showlegend=False,
         hovermode="closest",
         bargap=0.35,
-        xaxis=canvas.money_axis(float(high - low), currency)
-        | {
+        # No tick labels: the amounts are printed at the right, and on a phone there is no room for both.
+        xaxis={
             "range": [float(low), float(high)],
+            "fixedrange": True,
             "automargin": True,
+            "showticklabels": False,
+            "nticks": 8,
             "zeroline": low <= 0,
-            "title": {"text": _note(low, currency), "font": {"size": 12}, "standoff": 8},
+            "title": {"text": _note(low, style), "font": {"size": 12}, "standoff": 8},
         },
-        yaxis={"autorange": "reversed", "fixedrange": True, "automargin": True, "ticksuffix": "  "},
+        yaxis=_rows(len(bars)),
+        yaxis2=_rows(len(bars))
+        | {"side": "right", "overlaying": "y", "tickvals": labels, "ticktext": _texts(bars, style)},
     )
-    labels = frame["label"].to_list()
-    return {"data": [_bar(labels, bars, low, currency), _amounts(labels, bars, currency)], "layout": layout}
+    return {"data": [_bar(labels, bars, low, style.currency), _amounts(labels)], "layout": layout}
 
 
 def _bars(frame: pl.DataFrame) -> list[tuple[Decimal, Decimal, str]]:
@@ -60,9 +65,9 @@ def _axis(edges: Sequence[Decimal]) -> tuple[Decimal, Decimal]:
     low, high = min(levels, default=Decimal(0)), max(levels, default=Decimal(1))
     if low > 0 and (high - low) * 10 < high:
         moved = high - low or high / 100
-        return max(Decimal(0), low - moved / 2), high + moved * Decimal("0.45")
+        return max(Decimal(0), low - moved / 2), high + moved / 20
     low, high = min(low, Decimal(0)), max(high, Decimal(0))
-    return low - (high - low) * Decimal("0.25") * (low < 0), high + (high - low) * Decimal("0.25")
+    return low, high + (high - low) / 20
 
 
 def _bar(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], low: Decimal, currency: str) -> dict[str, Any]:
@@ -92,21 +97,35 @@ def _bar(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], low: Decim
     }
 
 
-def _amounts(labels: list[str], bars: list[tuple[Decimal, Decimal, str]], currency: str) -> dict[str, Any]:
-    """Each amount in words to the right of its bar; Plotly's own labels of falling bars would cover their names."""
+def _amounts(labels: list[str]) -> dict[str, Any]:
+    """What holds up the axis at the right, which lists the amounts: a label at a bar would be cut or cover another."""
+    return {"type": "scatter", "y": labels, "x": [None] * len(labels), "yaxis": "y2", "hoverinfo": "skip"}
+
+
+def _texts(bars: list[tuple[Decimal, Decimal, str]], style: formats.Style) -> list[str]:
+    return [style.money(amount) if kind == "total" else style.signed(amount) for _, amount, kind in bars]
+
+
+def _rows(count: int) -> dict[str, Any]:
+    """An axis of one row a bar, the first on top."""
     return {
-        "type": "scatter",
-        "mode": "text",
-        "y": labels,
-        "x": [float(max(start, start + amount)) for start, amount, _ in bars],
-        "text": [
-            f" {formats.money(amount, currency) if kind == 'total' else formats.signed_money(amount, currency)}"
-            for _, amount, kind in bars
-        ],
-        "textposition": "middle right",
-        "cliponaxis": False,
-        "hoverinfo": "skip",
+        "type": "category",
+        "range": [count - 0.5, -0.5],
+        "fixedrange": True,
+        "automargin": True,
+        "ticklabelstandoff": 8,
+        "showgrid": False,
+        "zeroline": False,
     }
+
+
+def _wrapped(label: str) -> str:
+    """A long label on two lines, split near its middle: names must leave room for bars on a phone."""
+    gaps = [n for n, letter in enumerate(label) if letter == " "]
+    if len(label) <= _LABEL_LENGTH_MAX or not gaps:
+        return label
+    middle = min(gaps, key=lambda gap: abs(gap - len(label) // 2))
+    return f"{label[:middle]}<br>{label[middle + 1 :]}"
 
 
 def _series(amount: Decimal, kind: str) -> theme.Series:
@@ -117,6 +136,6 @@ def _series(amount: Decimal, kind: str) -> theme.Series:
     return theme.BILLED_MORE if amount > 0 else theme.BILLED_LESS
 
 
-def _note(low: Decimal, currency: str) -> str:
+def _note(low: Decimal, style: formats.Style) -> str:
     """Said under the axis whenever bars are cut off, for then their lengths are not to be compared."""
-    return f"Axis starts at {formats.money(low, currency)}, not at 0" if low > 0 else ""
+    return f"The axis starts at {style.money(low)}, not at 0" if low > 0 else ""

@@ -132,7 +132,7 @@ def _drawn(chosen: Filters, answer: questions.Month, now: datetime) -> dict[str,
     return {
         "notices": view.notices(scope, chosen, answer.newest, now),
         "kpis": view.kpis(scope),
-        "figure": waterfall(view.steps(scope), scope.currency),
+        "figure": waterfall(view.steps(scope), scope.style),
         "table": view.classes_table(scope),
         "exceptions": view.exceptions(tables.found(scope), scope),
         "accounts": grids.plain(accounts, f"{ACCOUNTS_LABEL}, {chosen.period.last:%B %Y}"),

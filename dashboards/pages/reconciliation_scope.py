@@ -9,6 +9,7 @@ from decimal import Decimal
 from analytics.reconciliation import Account, Line, Reconciliation, VarianceClass
 from analytics.reconciliation.variance import by_class, total
 from dashboards.filters import Filters
+from dashboards.formats import Style
 from gateway.domain.money import EXACT
 
 
@@ -46,9 +47,11 @@ class Scope:
         return tuple(sorted({each.currency for each in self.accounts if each.currency}))
 
     @property
-    def currency(self) -> str:
-        """The one to write amounts in."""
-        return self.currencies[0] if self.currencies else "USD"
+    def style(self) -> Style:
+        """How to write the amounts."""
+        return Style.fitting(
+            max(abs(self.invoiced), abs(self.metered)), self.currencies[0] if self.currencies else "USD"
+        )
 
     @property
     def without_invoice(self) -> tuple[Account, ...]:

@@ -54,12 +54,12 @@ LINES = (
     Column("model", "Model", Kind.CODE),
     Column("token_class", "Tokens", Kind.TEXT),
     Column("day", "Day (UTC)", Kind.DAY),
+    Column("invoiced", "Invoiced", Kind.MONEY),
+    Column("metered", "Metered", Kind.MONEY),
+    Column("variance", "Variance", Kind.DIFFERENCE, "Invoiced minus metered; the classes further right sum to it."),
     Column("billed_quantity", "Tokens billed", Kind.TOKENS),
     Column("metered_quantity", "Tokens metered", Kind.TOKENS),
     Column("unit_price", "Card price per 1M", Kind.PRICE, "The price in force; the CSV has it per token."),
-    Column("invoiced", "Invoiced", Kind.MONEY),
-    Column("metered", "Metered", Kind.MONEY),
-    Column("variance", "Variance", Kind.DIFFERENCE, "Invoiced minus metered; the classes to the right sum to it."),
     *_CLASS_COLUMNS,
 )
 EXCEPTIONS = (
@@ -77,7 +77,7 @@ EXCEPTIONS = (
 def accounts(scope: Scope) -> Table:
     """One row per account of the month."""
     rows = [_account(each, scope.invoiced_known(each)) for each in scope.accounts]
-    return Table("reconciliation_accounts", ACCOUNTS, rows, currency=scope.currency)
+    return Table("reconciliation_accounts", ACCOUNTS, rows, style=scope.style)
 
 
 def lines(scope: Scope) -> Table:
@@ -85,7 +85,7 @@ def lines(scope: Scope) -> Table:
     sums = {name: total(getattr(line, name) for line in scope.lines) for name in ("invoiced", "metered", "variance")}
     parts = {each.code.lower(): scope.by_class[VarianceClass(each.code)] for each in VARIANCE_CLASSES}
     foot: Row = {"provider": "Total", **sums, **parts}
-    return Table("reconciliation_lines", LINES, [_line(line) for line in scope.lines], foot, scope.currency)
+    return Table("reconciliation_lines", LINES, [_line(line) for line in scope.lines], foot, scope.style)
 
 
 def found(scope: Scope) -> list[tuple[Line, Part]]:
@@ -97,7 +97,7 @@ def found(scope: Scope) -> list[tuple[Line, Part]]:
 def exceptions(scope: Scope) -> Table:
     """One row per part that no explanation settles, the largest first."""
     rows = [_exception(line, part) for line, part in found(scope)]
-    return Table("reconciliation_exceptions", EXCEPTIONS, rows, currency=scope.currency)
+    return Table("reconciliation_exceptions", EXCEPTIONS, rows, style=scope.style)
 
 
 def in_words(evidence: Evidence) -> str:

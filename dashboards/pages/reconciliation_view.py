@@ -85,7 +85,7 @@ def classes_table(scope: Scope) -> html.Table | html.P:
         html.Tr(
             [
                 html.Th(each.name, scope="row"),
-                html.Td(_signed(scope, amount), className="figures", title=formats.exact(amount)),
+                html.Td(scope.style.signed(amount), className="figures", title=formats.exact(amount)),
                 html.Td(each.meaning, className="wide"),
             ]
         )
@@ -97,7 +97,7 @@ def classes_table(scope: Scope) -> html.Table | html.P:
         html.Tr(
             [
                 html.Th(name, scope="row"),
-                html.Td(formats.money(amount, scope.currency), className="figures", title=formats.exact(amount)),
+                html.Td(scope.style.money(amount), className="figures", title=formats.exact(amount)),
                 html.Td(""),
             ]
         )
@@ -166,7 +166,7 @@ def _exception(line: Line, part: Part, scope: Scope) -> html.Li:
                 className="exception-head",
             ),
             html.Div(
-                _signed(scope, part.amount), className="exception-amount figures", title=formats.exact(part.amount)
+                scope.style.signed(part.amount), className="exception-amount figures", title=formats.exact(part.amount)
             ),
             html.Div(in_words(part.evidence), className="exception-words"),
         ]
@@ -180,7 +180,7 @@ def _invoiced(scope: Scope) -> Kpi:
     return Kpi(
         "recon-kpi-invoiced",
         LABELS[0],
-        formats.money(scope.invoiced if known else None, scope.currency),
+        scope.style.money(scope.invoiced if known else None),
         formats.exact(scope.invoiced) if known else "",
         note=f"{formats.plural(rows, 'row')} from {formats.plural(files, 'imported file')}"
         if known
@@ -195,7 +195,7 @@ def _metered(scope: Scope) -> Kpi:
     return Kpi(
         "recon-kpi-metered",
         LABELS[1],
-        formats.money(scope.metered, scope.currency),
+        scope.style.money(scope.metered),
         formats.exact(scope.metered),
         note=f"Leaves out {' and '.join(left)}" if left else "Every attempt is measured and priced",
         floor=bool(left),
@@ -208,7 +208,7 @@ def _variance(scope: Scope) -> Kpi:
     return Kpi(
         "recon-kpi-variance",
         LABELS[2],
-        _signed(scope, scope.variance) if known else formats.UNKNOWN,
+        scope.style.signed(scope.variance) if known else formats.UNKNOWN,
         formats.exact(scope.variance) if known else "",
         note=f"{part} of what was invoiced" if known else "Needs an invoice",
     )
@@ -217,18 +217,16 @@ def _variance(scope: Scope) -> Kpi:
 def _unexplained(scope: Scope) -> Kpi:
     if not scope.has_invoice:
         return Kpi("recon-kpi-unexplained", LABELS[3], formats.UNKNOWN, "", note="Needs an invoice")
-    amount, tolerance = scope.unexplained, formats.money(scope.tolerance, scope.currency)
+    amount, tolerance = scope.unexplained, formats.Style(scope.style.currency).money(scope.tolerance)
     if not amount:
         tone, note = "good", "Nothing blocks the close"
-    elif any(each.status == "unexplained" for each in scope.accounts):
-        tone, note = "bad", f"Blocks the close: beyond the tolerance of {tolerance}"
+    elif beyond := [each.account for each in scope.accounts if each.status == "unexplained"]:
+        tone, note = "bad", f"Blocks the close: beyond the tolerance of {' and '.join(beyond)}"
     else:
         tone, note = "warn", f"Within the tolerance of {tolerance}"
-    return Kpi("recon-kpi-unexplained", LABELS[3], _signed(scope, amount), formats.exact(amount), note=note, tone=tone)
-
-
-def _signed(scope: Scope, amount: Decimal) -> str:
-    return formats.signed_money(amount, scope.currency)
+    return Kpi(
+        "recon-kpi-unexplained", LABELS[3], scope.style.signed(amount), formats.exact(amount), note=note, tone=tone
+    )
 
 
 def _import(title: str, scope: Scope) -> Any:

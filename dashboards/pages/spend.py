@@ -114,7 +114,7 @@ def _drawn(chosen: Filters, answer: questions.Spend, now: datetime) -> dict[str,
     return {
         "notices": spend_view.notices(answer, chosen, now),
         "kpis": spend_view.kpis(answer),
-        "figure": daily_stack(answer.by_day_depth, chosen.period.days()),
+        "figure": daily_stack(answer.by_day_depth, chosen.period.days(), answer.style),
         "table": grids.plain(days, f"{CHART_LABEL}, {chosen.period.label}"),
         "columns": grids.columns(rows),
         "rows": grids.rows(rows),

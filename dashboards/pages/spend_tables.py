@@ -8,6 +8,7 @@ import polars as pl
 
 from analytics.reconciliation.variance import total as total_of
 from dashboards import theme
+from dashboards.formats import Style
 from dashboards.tables import Column, Kind, Row, Table
 from dashboards.vocabulary import TOKEN_CLASSES
 
@@ -58,13 +59,14 @@ def by_alias_tenant(frame: pl.DataFrame, requests: int) -> Table:
     rows = [{**row, "share": _share(row["cost_usd"], total)} for row in frame.iter_rows(named=True)]
     rows.sort(key=lambda row: (-(row["cost_usd"] or 0), row["alias"], row["tenant"]))
     foot = {**_foot(frame, "alias", total), "share": _share(total, total), "requests": requests}
-    return Table("spend_by_alias_tenant", BY_ALIAS_TENANT, rows, foot)
+    return Table("spend_by_alias_tenant", BY_ALIAS_TENANT, rows, foot, Style.fitting(total))
 
 
 def by_day(frame: pl.DataFrame) -> Table:
     """A row per day and depth with traffic. `frame` as analytics.spend.by_day_depth."""
     rows = [{**row, "choice": theme.depth(row["fallback_depth"]).name} for row in frame.iter_rows(named=True)]
-    return Table("spend_by_day", BY_DAY, rows, _foot(frame, "day", total_of(frame["cost_usd"].drop_nulls())))
+    total = total_of(frame["cost_usd"].drop_nulls())
+    return Table("spend_by_day", BY_DAY, rows, _foot(frame, "day", total), Style.fitting(total))
 
 
 def _foot(frame: pl.DataFrame, first: str, total: Decimal) -> Row:

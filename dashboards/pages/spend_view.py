@@ -28,10 +28,10 @@ def kpis(answer: Spend) -> list[Any]:
     return [
         kpi(card)
         for card in (
-            _spend(now, before, against),
+            _spend(answer, against),
             _fallbacks(answer, against),
             _cancelled(now, before, against),
-            _cache(now, before, against),
+            _cache(answer, against),
         )
     ]
 
@@ -64,14 +64,15 @@ def notices(answer: Spend, filters: Filters, now: datetime) -> list[Any]:
     return said
 
 
-def _spend(now: Figures, before: Figures, against: str) -> Kpi:
+def _spend(answer: Spend, against: str) -> Kpi:
+    now, before = answer.kpis.current, answer.kpis.previous
     return Kpi(
         "spend-kpi-total",
         LABELS[0],
-        formats.money(now.cost_usd),
+        answer.style.money(now.cost_usd),
         formats.exact(now.cost_usd),
         _change(now.cost_usd, before.cost_usd, against),
-        _left_out(now),
+        _left_out(now, answer.style),
         floor=now.is_floor,
     )
 
@@ -88,7 +89,7 @@ def _fallbacks(answer: Spend, against: str) -> Kpi:
     return Kpi(
         "spend-kpi-fallback",
         LABELS[1],
-        formats.money(now.fallback_cost_usd),
+        answer.style.money(now.fallback_cost_usd),
         formats.exact(now.fallback_cost_usd),
         _change(now.fallback_cost_usd, before.fallback_cost_usd, against),
         f"{part}; leaves out {formats.plural(left, 'attempt')}" if left else part,
@@ -109,23 +110,24 @@ def _cancelled(now: Figures, before: Figures, against: str) -> Kpi:
     )
 
 
-def _cache(now: Figures, before: Figures, against: str) -> Kpi:
+def _cache(answer: Spend, against: str) -> Kpi:
+    now, before = answer.kpis.current, answer.kpis.previous
     part = formats.share(Decimal(now.cache_read_tokens), Decimal(now.input_tokens))
     return Kpi(
         "spend-kpi-cache",
         LABELS[3],
-        formats.money(now.cache_saving_usd),
+        answer.style.money(now.cache_saving_usd),
         formats.exact(now.cache_saving_usd),
         _change(now.cache_saving_usd, before.cache_saving_usd, against),
         f"{part} of input tokens were read from a cache" if now.input_tokens else "",
     )
 
 
-def _left_out(now: Figures) -> str:
+def _left_out(now: Figures, style: formats.Style) -> str:
     """What the spend does not hold, in words; empty when it holds everything."""
     left = []
     if now.unmeasured:
-        seen = f" (their running counts come to {formats.money(now.partial_cost_usd)})" if now.partial_cost_usd else ""
+        seen = f" (their running counts come to {style.money(now.partial_cost_usd)})" if now.partial_cost_usd else ""
         left.append(f"{formats.plural(now.unmeasured, 'attempt')} without final usage{seen}")
     if now.unpriced:
         left.append(f"{formats.plural(now.unpriced, 'attempt')} without a price")

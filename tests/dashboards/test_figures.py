@@ -96,11 +96,11 @@ def test_steps_hang_where_the_one_before_ended() -> None:
     assert drawn["x"] == [10.0, 5.0, -3.0, 12.0]
 
 
-def test_each_amount_is_written_to_the_right_of_its_bar() -> None:
-    figure = waterfall(steps(("Metered", "10", "total"), ("Rate", "5", "step"), ("Unbilled", "-3", "step")))
-    words = figure["data"][1]
-    assert words["text"] == [" $10.00", " +$5.00", " −$3.00"]
-    assert words["x"] == [10.0, 15.0, 15.0]
+def test_each_amount_is_written_at_the_right_beside_its_bar() -> None:
+    layout = waterfall(steps(("Metered", "10", "total"), ("Rate", "5", "step"), ("Unbilled", "-3", "step")))["layout"]
+    assert layout["yaxis2"]["tickvals"] == ["Metered", "Rate", "Unbilled"]
+    assert layout["yaxis2"]["ticktext"] == ["$10.00", "+$5.00", "−$3.00"]
+    assert layout["yaxis2"]["range"] == layout["yaxis"]["range"] == [2.5, -0.5]
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,16 @@ def test_the_ticks_of_a_money_axis_have_the_same_decimals(cost: str, ticks: str)
     assert daily_stack(days((1, 0, cost, 1, 0)), DAYS)["layout"]["yaxis"]["tickformat"] == ticks
 
 
+def test_a_long_name_takes_two_lines() -> None:
+    drawn = bar(waterfall(steps(("Metered", "10", "total"), ("Retries and fallbacks", "5", "step"))))
+    assert drawn["y"] == ["Metered", "Retries and<br>fallbacks"]
+
+
 def test_small_steps_on_large_totals_cut_the_axis_and_say_so() -> None:
     figure = waterfall(steps(("Metered", "938.47", "total"), ("Rate", "4.14", "step"), ("Invoiced", "942.61", "total")))
     low = figure["layout"]["xaxis"]["range"][0]
     assert 0 < low < 938.47
-    assert figure["layout"]["xaxis"]["title"]["text"] == "Axis starts at $936.40, not at 0"
+    assert figure["layout"]["xaxis"]["title"]["text"] == "The axis starts at $936.40, not at 0"
     assert bar(figure)["base"][0] == pytest.approx(low)
 
 

@@ -28,12 +28,12 @@ AMOUNTS = st.decimals(min_value="-1e9", max_value="1e9", places=18)
     ],
 )
 def test_money_has_full_cents_and_two_digits_below_a_cent(amount: str, text: str) -> None:
-    assert formats.money(Decimal(amount)) == text
+    assert formats.CENTS.money(Decimal(amount)) == text
 
 
 @given(AMOUNTS.filter(bool))
 def test_no_amount_but_zero_reads_as_zero(amount: Decimal) -> None:
-    assert any(digit in formats.money(amount) for digit in "123456789")
+    assert any(digit in formats.CENTS.money(amount) for digit in "123456789")
 
 
 @given(AMOUNTS)
@@ -44,19 +44,30 @@ def test_the_exact_form_is_the_number_itself(amount: Decimal) -> None:
 
 
 def test_an_unknown_amount_says_so() -> None:
-    assert formats.money(None) == "unknown"
+    assert formats.CENTS.money(None) == "unknown"
     assert formats.exact(None) == ""
     assert formats.count(None) == "unknown"
 
 
 def test_a_currency_without_a_symbol_leads_with_its_code() -> None:
-    assert formats.money(Decimal(12), "chf") == "CHF 12.00"
+    assert formats.Style("chf").money(Decimal(12)) == "CHF 12.00"
+
+
+def test_amounts_under_one_get_the_decimals_in_which_they_add_up() -> None:
+    style = formats.Style.fitting(Decimal("0.222759"))
+    assert [style.money(Decimal(each)) for each in ("0.222759", "0.215263995", "0.007495005", "0.00001")] == [
+        "$0.2228",
+        "$0.2153",
+        "$0.0075",
+        "$0.000010",
+    ]
+    assert formats.Style.fitting(Decimal("942.61")) == formats.Style.fitting(Decimal(0)) == formats.CENTS
 
 
 def test_a_difference_carries_its_sign() -> None:
-    assert formats.signed_money(Decimal("4.14")) == "+$4.14"
-    assert formats.signed_money(Decimal("-4.14")) == "−$4.14"
-    assert formats.signed_money(Decimal(0)) == "$0.00"
+    assert formats.CENTS.signed(Decimal("4.14")) == "+$4.14"
+    assert formats.CENTS.signed(Decimal("-4.14")) == "−$4.14"
+    assert formats.CENTS.signed(Decimal(0)) == "$0.00"
 
 
 @pytest.mark.parametrize(
