@@ -7,6 +7,9 @@ from deploy.settings import Settings
 from deploy.supervisor import Supervisor, parts
 from gateway.domain import clock
 
+WORKER = "worker"
+"""Started last: nobody waits for its work, and who serves clients should have the cores first."""
+
 
 class Stack:
     """The processes of one data folder, the schema brought up to date on the way up."""
@@ -24,13 +27,16 @@ class Stack:
         make_passwords(self.settings)
         gateway_token(self.settings)
         wanted = parts(self.settings)
-        self._supervisor.start(wanted)
-        names = [part.name for part in wanted]
+        self._supervisor.require_ports(wanted)
+        names = [part.name for part in wanted if part.name != WORKER]
         try:
+            self._supervisor.start([part for part in wanted if part.name != WORKER])
             if "store" in names:
                 self._supervisor.wait_ready(["store"], on_ready)
             migrate(writer(self.settings), now=clock.utc_now())
             self._supervisor.wait_ready([name for name in names if name != "store"], on_ready)
+            self._supervisor.start([part for part in wanted if part.name == WORKER])
+            self._supervisor.wait_ready([WORKER], on_ready)
         except BaseException:
             self.stop()
             raise

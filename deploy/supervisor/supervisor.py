@@ -50,12 +50,17 @@ class Supervisor:
     say: Callable[[str], None]
     _running: dict[str, _Running] = field(default_factory=dict)
 
-    def start(self, parts: Sequence[Part]) -> None:
-        """Start all the parts at once; returns when the processes exist. Raises PartFailed for a port that is taken."""
-        self.log_dir.mkdir(parents=True, exist_ok=True)
+    @staticmethod
+    def require_ports(parts: Sequence[Part]) -> None:
+        """Raises PartFailed for the first port that is taken."""
         for part in parts:
             if (problem := port_problem(part.listen)) is not None:
                 raise PartFailed(f"{part.name}: {problem}")
+
+    def start(self, parts: Sequence[Part]) -> None:
+        """Start all the parts at once; returns when the processes exist. Raises PartFailed for a port that is taken."""
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self.require_ports(parts)
         for part in parts:
             self._running[part.name] = _Running(part, self._spawn(part), clock.monotonic())
 
