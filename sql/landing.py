@@ -36,8 +36,13 @@ SETTINGS: dict[str, str | int] = {
     "session_timezone": "UTC",
 }
 """What every landing insert says out loud, whatever the server's defaults are."""
-NEWER_SETTINGS: dict[str, str | int] = {"deduplicate_insert": "enable"}
-"""Said where the server knows them: `deduplicate_insert` replaces `insert_deduplicate` from 26.x on."""
+WHERE_KNOWN: dict[str, str | int] = {
+    "deduplicate_insert": "enable",
+    "compile_expressions": 0,
+    "optimize_and_compare_chain": 0,
+}
+"""Said where the server knows them: the first replaces `insert_deduplicate` from 26.x on; the others save a fifth of the
+CPU of a small batch, most of which is the engine planning the view."""
 
 
 @cache
@@ -64,14 +69,14 @@ def insert(
     clickhouse_connect's DatabaseError with a `code` for a definite refusal, without one when the outcome is unknown.
     """
     spans = only_spans(payload)
-    newer = {k: v for k, v in NEWER_SETTINGS.items() if k in client.server_settings}
+    known = {k: v for k, v in WHERE_KNOWN.items() if k in client.server_settings}
     client.raw_insert(
         TABLE,
         insert_block=spans + stamp(batch_id=batch_id, sender=sender, tenant=tenant, received_at_ms=received_at_ms),
         fmt="ProtobufSingle",
         settings={
             **SETTINGS,
-            **newer,
+            **known,
             "format_schema": schema(),
             "insert_deduplication_token": token,
             "query_id": query_id,
