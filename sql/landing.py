@@ -41,8 +41,8 @@ WHERE_KNOWN: dict[str, str | int] = {
     "compile_expressions": 0,
     "optimize_and_compare_chain": 0,
 }
-"""Said where the server knows them: the first replaces `insert_deduplicate` from 26.x on; the others save a fifth of the
-CPU of a small batch, most of which is the engine planning the view."""
+"""Said where the server knows them: the first replaces `insert_deduplicate` from 26.x on; the others save a fifth of
+what a small batch costs, most of which is the engine's planning of the view."""
 
 
 @cache

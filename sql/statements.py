@@ -65,7 +65,11 @@ def load(name: str) -> Statement:
 
 
 def fetch(client: "Client", name: str, **params: object) -> pl.DataFrame:
-    """The rows of a SELECT file. Raises TypeError for missing or unknown parameters, DatabaseError from the server."""
+    """The rows of a SELECT file.
+
+    A Decimal has 38 digits at most here: a statement whose sum is wider casts it. Raises TypeError for missing or
+    unknown parameters, DatabaseError from the server.
+    """
     statement = load(name)
     statement.check(params)
     return _frame(client.query_arrow(statement.text, parameters=bind(statement, params), settings=_settings(client)))
