@@ -163,6 +163,8 @@ def _check_words(canonical: str) -> None:
             raise refused("INTO OUTFILE and FROM INFILE")
         if word in ("DISK", "STORAGE_POLICY") and following in ("=", "("):
             raise refused(f"{word.lower()}, which chooses where a table's files are")
+        if word.strip('`"') == "DEFAULT" and following == ".":
+            raise refused("database default, which shows the disk")
         if word == "ENGINE" and following == "=" and upper[0] in ("CREATE", "ALTER"):
             _check_engine(words[here + 2])
         if in_settings and following == "=" and allowed.REFUSED_SETTINGS.fullmatch(words[here]):
