@@ -23,6 +23,7 @@ def attempt_group(row: Mapping[str, object]) -> AttemptGroup:
         priced=bool(row["priced"]),
         card_id=str(row["card_id"]),
         attempts=_count(row["attempts"]),
+        unmeasured=_count(row["unmeasured"]),
         tokens=Usage(*(_count(row[token_class.value]) for token_class in TokenClass)),
         cost_usd=cost if isinstance(cost, Decimal) else None,
         request_bytes=_count(row["request_bytes"]),

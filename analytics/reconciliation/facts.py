@@ -52,6 +52,8 @@ class AttemptGroup:
     """Whether the store could price each of them; metered = measured and priced."""
     card_id: str = ""
     attempts: int = 1
+    unmeasured: int = 0
+    """How many of them a vendor may bill without having told the final usage, as rated_attempts has it."""
     tokens: Usage = NO_USAGE
     cost_usd: Decimal | None = None
     """Their metered cost in the store's own arithmetic; None = not metered. Checked against tokens times card."""

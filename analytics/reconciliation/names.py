@@ -2,8 +2,8 @@
 
 An invoice's name is the model we asked for, or the snapshot that the vendor's answers to that account named for it
 (we ask for gpt-4o-mini, the answer and the invoice say gpt-4o-mini-2024-07-18). What answers were seen to say counts
-first. A snapshot that no answer named (the only call was lost, say) is read by OpenAI's rule for naming them: the model,
-a dash, the date; and then only if that model was asked for. Names that share a snapshot are one model here, since the
+first. A snapshot that no answer named (the only call was lost, say) is read by OpenAI's rule for naming them, a model
+and its date, and then only if that model was asked for. Names that share a snapshot are one model here, since the
 invoice cannot tell them apart.
 """
 

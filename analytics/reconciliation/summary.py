@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal, localcontext
 
-from analytics.reconciliation import gap
 from analytics.reconciliation.facts import AttemptGroup, BilledRow
 from analytics.reconciliation.variance import IdentityBroken, Line, VarianceClass, by_class, total
 from analytics.windows import Window
@@ -137,7 +136,7 @@ def _account(
         tolerance=tolerance(rows),
         status=_status(classes[VarianceClass.UNEXPLAINED], tolerance(rows)) if covered else "no_invoice",
         invoiced_days=sum(c.days for c in covered),
-        unmeasured=sum(g.attempts for g in attempts if gap.hung_up(g) or gap.vendor_failed(g) or gap.unreported(g)),
+        unmeasured=sum(g.unmeasured for g in attempts),
         unpriced=sum(g.attempts for g in attempts if g.completeness is Completeness.MEASURED and not g.priced),
         import_ids=tuple(sorted(c.import_id for c in covered)),
     )

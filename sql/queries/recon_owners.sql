@@ -14,6 +14,7 @@ SELECT
     NOT unpriced                             AS priced,
     card_id,
     count()                                  AS attempts,
+    countIf(rated.unmeasured)                AS unmeasured,
     sum(rated.input_uncached)                AS input_uncached,
     sum(rated.cache_read)                    AS cache_read,
     sum(rated.cache_write_5m)                AS cache_write_5m,

@@ -12,10 +12,7 @@ SELECT
     sumIf(rated.reasoning, completeness = 'measured')                           AS reasoning,
     sum(ifNull(rated.cost_usd, toDecimal128(0, 18)))                            AS cost_usd,
     sum(ifNull(rated.partial_cost_usd, toDecimal128(0, 18)))                    AS partial_cost_usd,
-    -- An error answer and a connection that never was are not billed; all else without final usage may be.
-    countIf(billable AND completeness != 'measured'
-            AND NOT (outcome = 'error' AND completeness = 'unknown'
-                     AND (http_status >= 400 OR error_type = 'connect_error'))) AS unmeasured,
+    countIf(rated.unmeasured)                                                   AS unmeasured,
     countIf(billable AND completeness = 'measured' AND rated.unpriced)          AS unpriced
 FROM tollway.rated_attempts AS rated
 WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}

@@ -59,7 +59,12 @@ SELECT
     multiIf(outcome = 'refused', toDecimal128(0, 18),
             completeness = 'measured', toDecimal128(priced, 18), NULL) AS cost_usd,
     if(outcome != 'refused' AND completeness = 'estimated', toDecimal128(priced, 18), NULL) AS partial_cost_usd,
-    outcome != 'refused' AND completeness != 'unknown' AND priced IS NULL AS unpriced
+    outcome != 'refused' AND completeness != 'unknown' AND priced IS NULL AS unpriced,
+    -- What a vendor may bill and has not told the final usage of; an error answer and a connection that never was are not
+    -- billed.
+    billable AND completeness != 'measured'
+        AND NOT (outcome = 'error' AND completeness = 'unknown'
+                 AND (http_status >= 400 OR error_type = 'connect_error')) AS unmeasured
 FROM tollway.attempts AS a
 ASOF LEFT JOIN
 (
