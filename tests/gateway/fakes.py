@@ -259,6 +259,16 @@ def answer(body: dict[str, Any] | bytes, status: int = 200, **headers: str) -> R
     return reply
 
 
+def after(gate: asyncio.Event) -> Reply:
+    """A whole answer, once the gate is opened."""
+
+    async def reply(line: Line, request: Received) -> None:
+        await gate.wait()
+        await answer(chat())(line, request)
+
+    return reply
+
+
 def stream(*pieces: bytes | asyncio.Event, end: str = "clean", **headers: str) -> Reply:
     """A stream of these pieces; an event among them is waited for. It ends `clean`, `cut` (a reset), or `hang`."""
 

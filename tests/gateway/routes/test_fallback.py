@@ -303,7 +303,8 @@ async def test_a_probe_that_streams_closes_the_breaker_at_its_first_token(upstre
 async def test_a_stale_connection_costs_a_new_attempt_on_the_same_rung(
     upstream: ScriptedUpstream, alternate: ScriptedUpstream
 ) -> None:
-    async with gateway(routing(upstream.url, alternate.url)) as served:
+    breaker = {"consecutive_failures": 1, "cooldown_s": 60}
+    async with gateway(routing(upstream.url, alternate.url, breaker=breaker)) as served:
         await ask(served)
         upstream.script.append(drop)
         assert (await ask(served)).headers["x-tollway-upstream"] == "u0"

@@ -4,15 +4,20 @@ import asyncio
 import json
 
 import httpx
+import pytest
 
+from gateway.domain import clock
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import Completeness, Usage
+from gateway.flow import trial
 from tests.gateway.fakes import (
     DONE,
     ROLE,
     Line,
     Received,
     ScriptedUpstream,
+    answer,
+    chat,
     chunk,
     event,
     events,
@@ -217,6 +222,57 @@ async def test_the_time_limit_ends_a_running_stream_in_band(upstream: ScriptedUp
         await asyncio.wait_for(upstream.received[0].gone.wait(), 2)
     assert json.loads(got.content.removeprefix(ROLE + WORD)[6:])["error"]["code"] == "timeout"
     assert served.books.attempts[0].outcome is Outcome.TIMEOUT
+
+
+async def test_a_stream_may_last_longer_than_its_first_token_may_take(upstream: ScriptedUpstream) -> None:
+    go_on = asyncio.Event()
+    upstream.script.append(stream(ROLE, WORD, go_on, *events("more")[1:]))
+    async with gateway(routing(upstream.url, tiers={"interactive": {"first_token_timeout_s": 0.05}})) as served:
+        reader, _ = await served.raw(post(BODY, "connection: close"))
+        await reader.readuntil(WORD)
+        began = clock.monotonic()
+        await until(lambda: clock.monotonic() - began > 0.1)
+        go_on.set()
+        assert DONE in await reader.read()
+    assert served.books.attempts[0].outcome is Outcome.OK
+
+
+async def test_an_upstream_that_does_not_end_after_done_is_hung_up_on(
+    upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "DRAIN_S", 0.05)
+    upstream.script.append(stream(*events("Hi"), end="hang"))
+    async with gateway(routing(upstream.url)) as served:
+        await ask(served)
+        await asyncio.wait_for(upstream.received[0].gone.wait(), 2)
+    assert [attempt.outcome for attempt in served.books.attempts] == [Outcome.OK]
+
+
+async def test_a_stream_behind_an_answer_nobody_reads_waits_for_its_reader(upstream: ScriptedUpstream) -> None:
+    lines: list[Line] = []
+
+    async def flood(line: Line, request: Received) -> None:
+        lines.append(line)
+        line.head(content_type="text/event-stream")
+        while not request.gone.is_set():
+            line.chunk(event(chunk("x" * 16_000)))
+            await line.clear()
+
+    upstream.script.append(answer(chat("x" * 8_000_000)))
+    upstream.script.append(flood)
+    async with gateway(routing(upstream.url)) as served:
+        await served.raw(post(BODY.replace(b"true", b"false")) + post(BODY))
+        await until(lambda: lines and lines[0].paused.is_set())
+
+
+async def test_a_long_stream_cut_by_the_time_limit_does_not_move_a_breaker(upstream: ScriptedUpstream) -> None:
+    upstream.script.append(stream(ROLE, WORD, end="hang"))
+    breaker = {"consecutive_failures": 1, "cooldown_s": 60}
+    tiers = {"interactive": {"total_timeout_s": 0.1}}
+    async with gateway(routing(upstream.url, tiers=tiers, breaker=breaker)) as served:
+        await ask(served)
+        assert (await ask(served)).status_code == 200
+    assert [attempt.outcome for attempt in served.books.attempts] == [Outcome.TIMEOUT, Outcome.OK]
 
 
 async def test_a_json_answer_to_a_request_for_a_stream_is_relayed_whole(upstream: ScriptedUpstream) -> None:

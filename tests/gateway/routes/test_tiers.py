@@ -6,7 +6,7 @@ import json
 import httpx
 
 from gateway.domain.attempt import Outcome
-from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, answer, chat, silence
+from tests.gateway.fakes import ScriptedUpstream, after, answer, chat, silence
 from tests.gateway.serving import GLOBEX, Gateway, chat_request, gateway, post, routing, until
 
 BODY = json.dumps(chat_request()).encode()
@@ -16,14 +16,6 @@ async def ask(served: Gateway, key: str | None = None, model: str = "fast", **he
     async with served.client(*([key] if key else [])) as client:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await client.post("/v1/chat/completions", json=chat_request(model=model), headers=named)
-
-
-def after(gate: asyncio.Event) -> Reply:
-    async def reply(line: Line, request: Received) -> None:
-        await gate.wait()
-        await answer(chat())(line, request)
-
-    return reply
 
 
 async def test_who_waits_is_served_when_a_slot_is_free_and_its_wait_is_measured(upstream: ScriptedUpstream) -> None:
@@ -70,6 +62,17 @@ async def test_patience_that_ends_is_a_503_with_a_time_to_come_back(upstream: Sc
     assert int(got.headers["retry-after"]) >= 1
     assert served.books.operations[0].error_type == "queue_timeout"
     assert served.books.operations[0].queue_seconds >= 0.04
+
+
+async def test_the_time_limit_of_a_request_holds_in_the_queue_too(upstream: ScriptedUpstream) -> None:
+    upstream.always = silence
+    tiers = {"interactive": {"max_inflight": 1, "total_timeout_s": 0.1}}
+    async with gateway(routing(upstream.url, tiers=tiers)) as served:
+        async with asyncio.TaskGroup() as asking:
+            tasks = [asking.create_task(ask(served)) for _ in range(2)]
+        pool = served.plane.pools["interactive"]
+        assert (pool.inflight, pool.queued) == (0, 0)
+    assert [task.result().status_code for task in tasks] == [504, 504]
 
 
 async def test_one_tier_never_uses_anothers_slots(upstream: ScriptedUpstream) -> None:

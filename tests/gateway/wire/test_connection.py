@@ -8,7 +8,7 @@ import pytest
 from gateway.domain import clock
 from gateway.flow.exchange import Exchange
 from gateway.wire import connection as wire
-from tests.gateway.fakes import ScriptedUpstream, answer, chat, silence
+from tests.gateway.fakes import ScriptedUpstream, after, answer, chat, silence
 from tests.gateway.serving import ACME, Gateway, chat_request, gateway, post, routing, until
 
 BODY = json.dumps(chat_request()).encode()
@@ -68,12 +68,30 @@ async def test_pipelined_requests_are_answered_in_their_order(upstream: Scripted
     assert texts == ["0", "1", "2"]
 
 
-async def test_many_pipelined_requests_are_read_as_their_turn_comes(upstream: ScriptedUpstream) -> None:
-    count = wire.PIPELINED_MAX * 3
+async def test_more_requests_than_are_read_ahead_wait_in_the_socket_for_their_turn(upstream: ScriptedUpstream) -> None:
+    gate = asyncio.Event()
+    upstream.script.append(after(gate))
+    count = wire.PIPELINED_MAX + 4
     async with gateway(routing(upstream.url)) as served:
         reader, writer = await served.raw(post(BODY) * count)
-        assert [(await read_answer(reader))[0] for _ in range(count)] == [200] * count
-        writer.close()
+        await until(lambda: upstream.received)
+        [connection] = served.state.connections
+        await until(lambda: connection.flow.read_paused)
+        writer.write(post(BODY) * count)
+        gate.set()
+        assert [(await read_answer(reader))[0] for _ in range(2 * count)] == [200] * (2 * count)
+
+
+async def test_nothing_behind_an_answer_that_closes_is_served(upstream: ScriptedUpstream) -> None:
+    gate = asyncio.Event()
+    upstream.script.append(after(gate))
+    async with gateway(routing(upstream.url, gateway={"max_body_bytes": 2000})) as served:
+        reader, _ = await served.raw(post(BODY) + post(b"x" * 2001) + post(BODY))
+        await until(lambda: upstream.received)
+        gate.set()
+        assert [(await read_answer(reader))[0] for _ in range(2)] == [200, 413]
+        assert await reader.read() == b""
+    assert len(upstream.received) == 1
 
 
 async def test_a_request_may_come_a_byte_at_a_time(upstream: ScriptedUpstream) -> None:
@@ -248,12 +266,7 @@ async def test_idle_and_stalled_connections_are_closed_and_busy_ones_are_not(ups
 
 async def test_shutting_down_closes_idle_connections_and_lets_answers_finish(upstream: ScriptedUpstream) -> None:
     gate = asyncio.Event()
-
-    async def later(line: object, request: object) -> None:
-        await gate.wait()
-        await answer(chat())(line, request)  # type: ignore[arg-type]
-
-    upstream.script.append(later)
+    upstream.script.append(after(gate))
     async with gateway(routing(upstream.url)) as served:
         idle, first = await served.raw(GET)
         await read_answer(idle)
