@@ -25,6 +25,7 @@ from gateway.journal.journal import Journal
 from gateway.journal.limits import Limits
 from gateway.journal.shipper import Endpoint, Shipper
 from gateway.metrics import gauge
+from gateway.telemetry import sdk
 from gateway.wire.connection import GatewayConnection, bound_to
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ def run(config: RoutingConfig, *, data_dir: Path, otlp_url: str, otlp_token: str
         raise SystemExit(f"gateway: the journal under {data_dir} cannot be opened: {error.strerror}") from None
     shipper = Shipper(journal, Endpoint(otlp_url, otlp_token))
     shipper.start()
+    operational = sdk.start(journal.instance)
+    operational.watch(_operational_gauges(journal, shipper))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(config, journal, sock, lambda: _journal_metrics(journal, shipper)))
@@ -56,6 +59,7 @@ def run(config: RoutingConfig, *, data_dir: Path, otlp_url: str, otlp_token: str
         if not shipper.drain(SHIP_S):
             logger.warning("not every span was acknowledged; the next start ships the rest")
         journal.close()
+        operational.shutdown()
 
 
 async def serve(
@@ -140,6 +144,16 @@ def listening_socket(listen: str) -> socket.socket:
         ) from None
     sock.setblocking(False)
     return sock
+
+
+def _operational_gauges(journal: Journal, shipper: Shipper) -> dict[str, Callable[[], float]]:
+    """What an operator's own OTLP backend is told, where OTEL_EXPORTER_OTLP_ENDPOINT names one."""
+    return {
+        "tollway.journal.open_intents": lambda: float(journal.stats().open_intents),
+        "tollway.journal.bytes": lambda: float(journal.stats().bytes),
+        "tollway.journal.segments_pending": lambda: float(journal.stats().segments_pending),
+        "tollway.shipper.seconds_since_ack": lambda: shipper.stats(clock.monotonic()).seconds_since_ack or 0.0,
+    }
 
 
 def _journal_metrics(journal: Journal, shipper: Shipper) -> Iterator[Metric]:

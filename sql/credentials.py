@@ -45,7 +45,7 @@ def ensure(data_dir: Path) -> Credentials:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        return Credentials(writer=_ensure(folder / _FILES[WRITER]), reader=_ensure(folder / _FILES[READER]))
+        return Credentials(writer=ensure_file(folder / _FILES[WRITER]), reader=ensure_file(folder / _FILES[READER]))
     except OSError as fault:
         raise CredentialsError(f"{fault.filename or folder}: {fault.strerror}") from fault
 
@@ -61,10 +61,14 @@ def read(data_dir: Path, user: str) -> str:
         raise CredentialsError(f"{path}: {fault.strerror}") from fault
 
 
-def _ensure(path: Path) -> str:
-    """Two processes may start at once: the first link wins and both read the same password."""
+def ensure_file(path: Path) -> str:
+    """The secret in that file, generated if there is none; its owner's alone. Raises OSError or CredentialsError.
+
+    Processes and threads may ask at once: the first link wins and all read the same secret.
+    """
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
@@ -82,5 +86,5 @@ def _ensure(path: Path) -> str:
 def _read(path: Path) -> str:
     password = path.read_text("utf-8").strip()
     if len(password) < 16:
-        raise CredentialsError(f"{path} holds no usable password: delete it and start the store, it generates another")
+        raise CredentialsError(f"{path} holds no usable password: delete it and start again, another is generated")
     return password

@@ -15,7 +15,7 @@ import yaml
 
 from deploy.demo.options import DemoOptions
 from deploy.demo.traffic.plan import TENANTS
-from deploy.secrets import ensure_secret
+from sql.credentials import ensure_file
 
 CONFIG_NAME = "tollway.yaml"
 
@@ -61,7 +61,7 @@ def write(options: DemoOptions) -> DemoFiles:
     """Write the files of a demo. The same folder keeps its keys. Raises OSError."""
     data = options.data.resolve()
     data.mkdir(parents=True, exist_ok=True)
-    keys = {tenant: ensure_secret(data / "secrets" / f"tenant-{tenant}") for tenant in TENANTS}
+    keys = {tenant: ensure_file(data / "secrets" / f"tenant-{tenant}") for tenant in TENANTS}
     places = {name: f"127.0.0.1:{port}" for name, port in zip(_VENDORS, options.ports.vendors, strict=True)}
     vendors = tuple(_write_vendor(name, data, listen, options) for name, listen in places.items())
     config = data / CONFIG_NAME
@@ -215,7 +215,7 @@ _VENDORS: dict[str, dict[str, Any]] = {
 def _write_vendor(name: str, data: Path, listen: str, options: DemoOptions) -> VendorFiles:
     """A vendor's own file: its prices, its pace, its faults, and the keys it knows."""
     vendor = _VENDORS[name]
-    key, admin_key = (ensure_secret(data / "secrets" / f"vendor-{name}{end}") for end in ("", "-admin"))
+    key, admin_key = (ensure_file(data / "secrets" / f"vendor-{name}{end}") for end in ("", "-admin"))
     config = data / "vendors" / f"{name}.json"
     settings = {
         "name": name,

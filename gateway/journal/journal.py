@@ -61,6 +61,11 @@ class Journal:
         if self._keeper:
             self._keeper.start()
 
+    @property
+    def instance(self) -> str:
+        """This process's name in its spans (service.instance.id): its folder's."""
+        return self._folder.path.name
+
     def intent(self, intent: Intent) -> None:
         """Record an attempt about to be made; when this returns, kill -9 cannot hide it. Raises JournalFull."""
         payload = records.encode_intent(intent)

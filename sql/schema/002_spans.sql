@@ -243,7 +243,8 @@ WITH
             *,
             arraySort((x, rank) -> rank, meant, ranked) AS m,
             arraySort((x, rank) -> rank, texts, ranked) AS v,
-            v[indexOf(m, 'attempt_id')] AS own_id,
+            -- Only a gateway says what an attempt is: a sender bound to a tenant cannot add to what a vendor may bill.
+            if(bound_tenant = '', v[indexOf(m, 'attempt_id')], '') AS own_id,
             v[indexOf(m, 'completeness')] AS claimed,
             [v[indexOf(m, 'input')], v[indexOf(m, 'output')], v[indexOf(m, 'cache_read')],
              v[indexOf(m, 'cache_write')], v[indexOf(m, 'cache_write_1h')], v[indexOf(m, 'reasoning')]] AS said,

@@ -201,6 +201,11 @@ def test_a_bound_sender_lands_under_its_tenant_whatever_its_spans_claim(store):
         assert (row["tenant"], row["claimed_tenant"], row["sender"]) == ("acme", "rival", "app-7")
 
 
+def test_a_bound_sender_cannot_say_that_a_vendor_may_bill_what_it_saw(store):
+    (row,) = rows(store, land(store, request(span(attempt())), tenant="acme", sender="app-7"))
+    assert (row["attempt_id"], row["billable"]) == ("", False)
+
+
 def test_requests_joined_end_to_end_are_one_batch_with_the_service_of_each(store):
     parts = [request(span(attempt(), name=f"n{i}"), span({}, name=f"n{i}b"), service=f"app-{i}") for i in range(3)]
     batch_id = land(store, b"".join(parts))
