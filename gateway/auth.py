@@ -17,8 +17,7 @@ class KeyRing:
     def __init__(self, tenants: Iterable[Tenant]) -> None:
         self._buckets: dict[bytes, list[tuple[bytes, Tenant]]] = {}
         for tenant in tenants:
-            for key in tenant.keys:
-                digest = hashlib.sha256(key.get_secret_value().encode()).digest()
+            for digest in tenant.key_digests:
                 self._buckets.setdefault(digest[:PREFIX_BYTES], []).append((digest, tenant))
 
     def tenant_of(self, authorization: bytes | None) -> Tenant | None:

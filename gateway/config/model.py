@@ -4,6 +4,7 @@ Field names are the file's keys; a key this module does not know is a fault. Siz
 are refused here, not discovered under load.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,24 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+DIGEST_PREFIX = "sha256:"
+
+
+def key_digest(written: str) -> bytes:
+    """The SHA-256 of a key: of the key itself, or as `sha256:` and hexadecimal digits have it. Raises ValueError."""
+    if written.startswith(DIGEST_PREFIX):
+        try:
+            digest = bytes.fromhex(written.removeprefix(DIGEST_PREFIX))
+        except ValueError:
+            digest = b""
+        if len(digest) != hashlib.sha256().digest_size:
+            raise ValueError("sha256: takes 64 hexadecimal digits; `printf %s KEY | sha256sum` prints them")
+        return digest
+    if len(written) < 16:
+        raise ValueError("a key has fewer than 16 characters; make one with `openssl rand -hex 24`")
+    return hashlib.sha256(written.encode()).digest()
+
+
 class Tenant(Section):
     """Who calls; its keys, its weight in a shared queue, the tiers it may ask for (none listed = all)."""
 
@@ -49,10 +68,13 @@ class Tenant(Section):
 
     @field_validator("keys")
     @classmethod
-    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < 16 for key in keys):
-            raise ValueError("a key has fewer than 16 characters; make one with `openssl rand -hex 24`")
-        return keys
+    def _digests(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(SecretStr(DIGEST_PREFIX + key_digest(key.get_secret_value()).hex()) for key in keys)
+
+    @property
+    def key_digests(self) -> tuple[bytes, ...]:
+        """SHA-256 of each key; the keys themselves are not kept."""
+        return tuple(key_digest(key.get_secret_value()) for key in self.keys)
 
 
 class Tier(Section):
@@ -298,11 +320,11 @@ class RoutingFile(Section):
         return faults
 
     def _key_faults(self) -> list[Fault]:
-        owners: dict[str, str] = {}
+        owners: dict[bytes, str] = {}
         faults = []
         for name, tenant in self.tenants.items():
-            for i, key in enumerate(tenant.keys):
-                other = owners.setdefault(key.get_secret_value(), name)
+            for i, digest in enumerate(tenant.key_digests):
+                other = owners.setdefault(digest, name)
                 if other != name:
                     faults.append(
                         Fault(

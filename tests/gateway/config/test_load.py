@@ -1,6 +1,7 @@
 """A configuration is one frozen value, or a list of all its faults with their places."""
 
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def faults(text: str, folder: Path, env: dict[str, str] | None = None) -> list[s
 
 def test_a_good_file_becomes_the_value_the_gateway_runs_on(folder: Path) -> None:
     routing = load_text(GOOD, RoutingFile, folder=folder, env=ENV).routing()
-    assert routing.tenants[TenantId("acme")].keys[0].get_secret_value() == ENV["ACME_KEY"]
+    assert routing.tenants[TenantId("acme")].key_digests == (sha256(ENV["ACME_KEY"].encode()).digest(),)
     assert routing.aliases[Alias("fast")].targets[0].model == "gpt-4o-mini"
     assert routing.client_base_url == "http://127.0.0.1:8080/v1"
 
@@ -99,7 +100,7 @@ def test_a_checked_file_shows_no_secret(folder: Path) -> None:
 def test_a_value_cannot_change_the_documents_shape(folder: Path) -> None:
     env = {"ACME_KEY": 'x", tiers: [], evil: "a-long-enough-key'}
     tenant = load_text(GOOD, RoutingFile, folder=folder, env=env).tenants["acme"]
-    assert tenant.keys[0].get_secret_value() == env["ACME_KEY"]
+    assert tenant.key_digests == (sha256(env["ACME_KEY"].encode()).digest(),)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,22 @@ def test_text_that_is_no_configuration_is_refused_with_its_place(text: str, plac
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "none.yaml", RoutingFile)
+
+
+def test_a_key_may_be_given_by_its_digest_alone(folder: Path) -> None:
+    digest = sha256(ENV["ACME_KEY"].encode())
+    by_digest = load_text(GOOD, RoutingFile, folder=folder, env={"ACME_KEY": f"sha256:{digest.hexdigest()}"})
+    assert by_digest.tenants["acme"].key_digests == (digest.digest(),)
+
+
+def test_no_key_is_kept_in_the_clear(folder: Path) -> None:
+    tenant = load_text(GOOD, RoutingFile, folder=folder, env=ENV).tenants["acme"]
+    assert all(ENV["ACME_KEY"] not in key.get_secret_value() for key in tenant.keys)
+
+
+@pytest.mark.parametrize("key", ["short", "sha256:abcd", "sha256:" + "g" * 64])
+def test_a_key_that_protects_nothing_is_refused(key: str, folder: Path) -> None:
+    assert faults(GOOD, folder, env={"ACME_KEY": key})[0].startswith("tenants.acme.keys: ")
 
 
 def test_one_key_cannot_name_two_tenants(folder: Path) -> None:
