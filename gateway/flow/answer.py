@@ -38,14 +38,6 @@ def forwarded(headers: Headers) -> bytes:
     return b"".join(lines)
 
 
-def header(headers: Headers, wanted: bytes) -> bytes:
-    """The value of one header; b"" if it did not come."""
-    for name, value in headers:
-        if name == wanted:
-            return value
-    return b""
-
-
 def parsed(body: bytes) -> Mapping[str, object] | None:
     """The JSON object in `body`, or None if that is not what it holds."""
     try:

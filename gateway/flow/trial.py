@@ -120,14 +120,15 @@ class Trial:
         """The answer begins."""
         self.status = status
         self.headers = headers
-        if answers.header(headers, b"content-encoding") not in (b"", b"identity"):
+        named = dict(headers)
+        if named.get(b"content-encoding", b"identity") != b"identity":
             self._fail(Reason.BAD_RESPONSE)  # We asked for identity, and could not read usage from anything else.
             return
-        content_type = answers.header(headers, b"content-type")
-        if self._request.stream and 200 <= status < 300 and content_type.startswith(b"text/event-stream"):
+        is_stream = named.get(b"content-type", b"").startswith(b"text/event-stream")
+        if self._request.stream and 200 <= status < 300 and is_stream:
             wants = Wants(tail=self._request.wants_usage, running=self._request.wants_running_usage)
             running = self._plane.upstreams[self.intent.upstream].endpoint.upstream.running_usage
-            self._relay = StreamRelay(wants, running_usage=running)
+            self._relay = StreamRelay(wants, running_usage=running, choices=self._request.choices)
 
     def data(self, piece: bytes) -> None:
         """More of the answer."""
@@ -266,7 +267,7 @@ class Trial:
         shown = _shown(reason, stale=stale, flowed=self.first_token_s is not None)
         moved = self._plane.breakers.record(self._key, self._ticket, shown, reason or "answered", now)
         transition = moved or self._transition
-        usage, completeness, raw = self._usage(outcome)
+        usage, completeness, raw = self._usage()
         response_id, model, finish_reason = self._identity()
         attempt = Attempt(
             intent=self.intent,
@@ -285,11 +286,10 @@ class Trial:
         )
         book_attempt(self._plane, attempt)
 
-    def _usage(self, outcome: Outcome) -> tuple[Usage, Completeness, str]:
+    def _usage(self) -> tuple[Usage, Completeness, str]:
         relay = self._relay
         if relay is not None:
-            final = relay.usage_is_final or outcome is Outcome.OK
-            raw, text = relay.usage, relay.usage_raw
+            raw, final, text = relay.usage, relay.usage_is_final, relay.usage_raw
         else:
             found = self._fields.get("usage") if self._fields else None
             raw, final = (found if isinstance(found, dict) else None), True

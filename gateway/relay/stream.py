@@ -39,6 +39,8 @@ class StreamRelay:
 
     __slots__ = (
         "_canonical",
+        "_choices",
+        "_finished",
         "_held",
         "_running_usage",
         "_splitter",
@@ -55,8 +57,11 @@ class StreamRelay:
         "usage_is_final",
     )
 
-    def __init__(self, wants: Wants, *, running_usage: bool) -> None:
+    def __init__(self, wants: Wants, *, running_usage: bool, choices: int = 1) -> None:
+        """`choices` is how many the client asked for: the answer is complete when as many have finished."""
         self._splitter = Splitter()
+        self._choices = choices
+        self._finished: set[object] = set()
         self._wants = wants
         self._running_usage = running_usage
         self._canonical = not running_usage
@@ -75,12 +80,12 @@ class StreamRelay:
         """The last usage seen."""
         self._usage_payload = b""
         self.usage_is_final = False
-        """The usage came in a chunk of its own, as the vendor's total."""
+        """The usage came after the answer, or with its end: it is the vendor's total."""
 
     @property
     def complete(self) -> bool:
         """Whether the stream said all it had to say."""
-        return self.done or bool(self.finish_reason)
+        return self.done or len(self._finished) >= self._choices
 
     @property
     def usage_raw(self) -> str:
@@ -155,6 +160,7 @@ class StreamRelay:
                 continue
             if reason := choice.get("finish_reason"):
                 self.token_seen = True
+                self._finished.add(choice.get("index"))
                 if not self.finish_reason or choice.get("index") == 0:
                     self.finish_reason = _text(reason)
             delta = choice.get("delta")
@@ -167,8 +173,8 @@ class StreamRelay:
             return event
         self.usage = usage
         self._usage_payload = payload
+        self.usage_is_final = self.token_seen and (not chunk.get("choices") or self.complete)
         if not chunk.get("choices"):
-            self.usage_is_final = self.token_seen
             return event if self._wants.tail else b""
         # A vendor without a tail chunk puts its total into the chunk that ends the answer.
         total_asked_for = bool(self.finish_reason) and self._wants.tail

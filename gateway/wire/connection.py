@@ -62,6 +62,7 @@ class GatewayConnection(HttpToolsProtocol):
         self._lingering = False
         self._owed: int | None = None
         """Bytes still to come of a body that the parser will not read (see `_upgrade_declined`)."""
+        self._dates: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
         self.reading_since = 0.0
         self.idle_since = clock.monotonic()
 
@@ -230,7 +231,10 @@ class GatewayConnection(HttpToolsProtocol):
 
     def date_lines(self) -> bytes:
         """The header lines that every answer carries."""
-        return b"".join(b"%b: %b\r\n" % line for line in self.server_state.default_headers)
+        headers = self.server_state.default_headers  # uvicorn puts a new list here once a second.
+        if headers is not self._dates[0]:
+            self._dates = (headers, b"".join(b"%b: %b\r\n" % line for line in headers))
+        return self._dates[1]
 
     def reply_done(self, *, keep: bool, linger: bool) -> None:
         """An answer is written."""

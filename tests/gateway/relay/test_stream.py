@@ -103,6 +103,18 @@ def test_the_tails_usage_is_final_and_anothers_is_not() -> None:
     assert json.loads(passing.usage_raw) == passing.usage
 
 
+def test_usage_that_comes_with_the_end_of_all_choices_is_final() -> None:
+    passing = StreamRelay(NOTHING, running_usage=True, choices=2)
+
+    def finish(index: int) -> bytes:
+        return event({**chunk(), "choices": [{"index": index, "delta": {}, "finish_reason": "stop"}], "usage": SOME})
+
+    passing.feed(finish(1))
+    assert (passing.usage_is_final, passing.complete) == (False, False)
+    passing.feed(finish(0))
+    assert (passing.usage_is_final, passing.complete) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("wants", "shown"),
     [(NOTHING, event(chunk("Hi"))), (TAIL, event(chunk("Hi", usage=None))), (RUNNING, event(chunk("Hi", usage=SOME)))],
