@@ -72,7 +72,7 @@ def ensure_file(path: Path) -> str:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
+                file.write(secrets.token_urlsafe(32))
                 file.flush()
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):

@@ -41,6 +41,8 @@ def land(store: RunningStore, payload: bytes, tenant: str = "") -> str:
 
 
 VIEWS = {
+    "spans": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.spans"
+    " WHERE batch_id = {batch:String}",
     "attempts": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.attempts"
     " WHERE batch_id = {batch:String}",
     "operations": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.operations"
@@ -160,10 +162,11 @@ def test_every_outcome_and_every_completeness_lands(store: RunningStore) -> None
     compare(store, *(facts.attempt(outcome=outcome, completeness=known) for outcome, known in endings))
 
 
-def test_a_sender_bound_to_a_tenant_lands_under_it_whatever_the_span_says(store: RunningStore) -> None:
+def test_a_sender_bound_to_a_tenant_lands_under_it_and_is_no_gateway(store: RunningStore) -> None:
     batch = land(store, ENCODER.attempt(facts.attempt()), tenant="globex")
-    (read,) = rows(store, "attempts", batch).values()
-    assert (read["tenant"], read["claimed_tenant"]) == ("globex", "acme")
+    (read,) = rows(store, "spans", batch).values()
+    assert (read["tenant"], read["claimed_tenant"], read["billable"]) == ("globex", "acme", False)
+    assert rows(store, "attempts", batch) == {}
 
 
 def test_attempts_and_their_operation_joined_in_one_body_land_each_in_its_view(store: RunningStore) -> None:
