@@ -3,7 +3,7 @@
     GatewayError
     |-- the caller's fault
     |     InvalidRequest 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404   UnknownRoute 404
-    |     MethodNotAllowed 405   RequestTimeout 408   BodyTooLarge 413   HeadersTooLarge 431
+    |     MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
     |-- the tier has no room
     |     QueueFull 429   QueueTimeout 503
     |-- the upstreams failed
@@ -83,13 +83,6 @@ class MethodNotAllowed(CallerError):
 
     status = 405
     code = "method_not_allowed"
-
-
-class RequestTimeout(CallerError):
-    """The request did not arrive whole in time."""
-
-    status = 408
-    code = "request_timeout"
 
 
 class BodyTooLarge(CallerError):
