@@ -34,7 +34,7 @@ class Reason(StrEnum):
     CALLER_ERROR = "caller_error"
     """The upstream blames the request (another 4xx)."""
     UPSTREAM_AUTH = "upstream_auth"
-    """The upstream refused our own credentials (401 or 403)."""
+    """The upstream refused our own credentials (401 or 403, or an error that says so)."""
     MEMORY_PRESSURE = "memory_pressure"
     """A local host is short of memory."""
     QUEUE_OVERFLOW = "queue_overflow"

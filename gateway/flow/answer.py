@@ -14,6 +14,18 @@ ANSWER_BYTES_MAX = 64 * 1024 * 1024
 FORWARDED = frozenset({b"content-type", b"retry-after", b"retry-after-ms", b"x-should-retry"})
 FORWARDED_PREFIX = b"x-ratelimit-"
 
+AUTH_CODES = frozenset(
+    {
+        "invalid_api_key",
+        "authentication_error",
+        "invalid_authentication",
+        "unauthenticated",
+        "permission_denied",
+        "permission_error",
+    }
+)
+"""An error with one of these, in any case, is about our own credentials, whatever status it came under."""
+
 CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "context_too_long"})
 FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
 CONTEXT_WORDS = ("maximum context length", "context window", "prompt is too long")
@@ -55,13 +67,17 @@ def is_error(fields: Mapping[str, object]) -> bool:
 def status_of(fields: Mapping[str, object] | None) -> int:
     """The HTTP status that an error under status 200 should have had: the number it names, or 502."""
     error = fields.get("error") if fields else None
-    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
-    number = int(code) if isinstance(code, str) and code.isdecimal() else code
-    return number if isinstance(number, int) and 400 <= number <= 599 else 502
+    for code in (error.get("code"), error.get("status")) if isinstance(error, dict) else ():
+        number = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == 3 else code
+        if isinstance(number, int) and 400 <= number <= 599:
+            return number
+    return 502
 
 
 def blame(status: int, fields: Mapping[str, object] | None) -> Reason:
     """Why a status of 300 or more is no answer."""
+    if any(word.lower() in AUTH_CODES for word in _words(fields)):
+        return Reason.UPSTREAM_AUTH
     if status == 429:
         return Reason.RATE_LIMITED
     if status >= 500 or status in (408, 425):
@@ -76,8 +92,15 @@ def blame(status: int, fields: Mapping[str, object] | None) -> Reason:
 
 
 def _names(fields: Mapping[str, object] | None, codes: frozenset[str]) -> bool:
+    return not codes.isdisjoint(_words(fields))
+
+
+def _words(fields: Mapping[str, object] | None) -> list[str]:
+    """What the error calls itself."""
     error = fields.get("error") if fields else None
-    return isinstance(error, dict) and (error.get("code") in codes or error.get("type") in codes)
+    if not isinstance(error, dict):
+        return []
+    return [word for name in ("code", "type", "status") if isinstance(word := error.get(name), str)]
 
 
 def _message(fields: Mapping[str, object] | None) -> str:

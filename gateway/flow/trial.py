@@ -210,9 +210,17 @@ class Trial:
     def _fail_in_band(self, relay: StreamRelay, payload: bytes) -> None:
         fields = answers.parsed(payload)
         status = answers.status_of(fields)
-        reason = Reason.STREAM_BROKEN if relay.open or status == 502 else answers.blame(status, fields)
+        reason = answers.blame(status, fields)
+        secret = (
+            reason is Reason.UPSTREAM_AUTH
+        )  # What a vendor says to our own credentials is not the client's to read.
+        if relay.open or (status == 502 and not secret):
+            reason = Reason.STREAM_BROKEN
+        told = relay.open and not secret
+        if told:
+            self._owner.flows(self, relay.error_event)
         head = b"content-type: application/json\r\n"
-        self._fail(reason, None if relay.open else VendorAnswer(status, head, payload), told=relay.open)
+        self._fail(reason, None if relay.open or secret else VendorAnswer(status, head, payload), told=told)
 
     # What a whole answer brings
 

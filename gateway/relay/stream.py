@@ -48,6 +48,7 @@ class StreamRelay:
         "_wants",
         "done",
         "error",
+        "error_event",
         "finish_reason",
         "model",
         "open",
@@ -72,7 +73,9 @@ class StreamRelay:
         self.done = False
         """The stream said [DONE]."""
         self.error: bytes | None = None
-        """The JSON of an error the upstream sent in band; nothing goes on after it."""
+        """The JSON of an error the upstream sent in band; neither it nor what follows it goes on."""
+        self.error_event = b""
+        """The whole event of that error, for who decides that the client may read it."""
         self.finish_reason = ""
         self.response_id = ""
         self.model = ""
@@ -141,7 +144,8 @@ class StreamRelay:
             return event
         if chunk.get("error"):
             self.error = payload
-            return event
+            self.error_event = event
+            return b""
         if not self.response_id:
             self._identify(event, chunk)
         self._answer(chunk)

@@ -89,6 +89,53 @@ async def test_an_error_of_the_vendors_in_band_is_relayed_as_it_came_and_nothing
     assert served.books.attempts[0].error_type == "stream_broken"
 
 
+SECRET = "Incorrect API key: sk-vendor-secret"
+REFUSALS = [
+    {"error": {"message": SECRET, "code": 401}},
+    {"error": {"message": SECRET, "code": "x", "status": "403"}},
+    {"error": {"message": SECRET, "code": "invalid_api_key"}},
+    {"error": {"message": SECRET, "type": "authentication_error"}},
+    {"error": {"message": SECRET, "type": "permission_error", "code": 500}},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+async def test_what_a_vendor_says_in_band_of_our_credentials_stays_here(
+    upstream: ScriptedUpstream, refusal: dict[str, object]
+) -> None:
+    upstream.script.append(stream(ROLE, event(refusal)))
+    async with gateway(routing(upstream.url)) as served:
+        got = await ask(served)
+    assert got.status_code >= 500
+    assert b"secret" not in got.content
+    assert served.books.attempts[0].error_type == "upstream_auth"
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+async def test_what_a_vendor_says_under_status_200_of_our_credentials_stays_here(
+    upstream: ScriptedUpstream, refusal: dict[str, object]
+) -> None:
+    upstream.script.append(answer(refusal))
+    async with gateway(routing(upstream.url)) as served:
+        got = await ask(served)
+    assert got.status_code >= 500
+    assert b"secret" not in got.content
+    assert served.books.attempts[0].error_type == "upstream_auth"
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+async def test_a_running_stream_ends_in_our_words_where_the_vendors_are_about_our_credentials(
+    upstream: ScriptedUpstream, refusal: dict[str, object]
+) -> None:
+    upstream.script.append(stream(ROLE, WORD + event(refusal)))
+    async with gateway(routing(upstream.url)) as served:
+        got = await ask(served)
+    assert got.content.startswith(ROLE + WORD)
+    assert json.loads(got.content.removeprefix(ROLE + WORD)[6:])["error"]["code"] == "stream_broken"
+    assert b"secret" not in got.content
+    assert served.books.attempts[0].error_type == "stream_broken"
+
+
 async def test_running_usage_of_a_broken_stream_is_kept_as_an_estimate(upstream: ScriptedUpstream) -> None:
     running = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
     upstream.script.append(stream(ROLE, event(chunk("Hi", usage=running)), end="cut"))
