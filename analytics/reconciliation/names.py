@@ -55,7 +55,7 @@ def resolve(
     return ModelNames(canonical)
 
 
-def _spelt(name: str) -> set[str]:
+def spelt(name: str) -> set[str]:
     """The model that a dated name is a snapshot of, by its spelling."""
     match = SNAPSHOT.fullmatch(name)
     return {match["model"]} if match else set()
@@ -66,7 +66,7 @@ def _joined(billed: set[str], asked: set[str], asked_by_answer: Mapping[str, set
     together: list[set[str]] = []
     for name in sorted(billed):
         # A model billed under its own name needs no other, so a name asked for itself only takes in the unbilled ones.
-        behind = asked_by_answer.get(name) or _spelt(name) & asked
+        behind = asked_by_answer.get(name) or spelt(name) & asked
         joined = {name} | (behind - billed if name in asked else behind)
         for other in [known for known in together if known & joined]:
             joined |= other

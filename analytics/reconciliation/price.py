@@ -3,8 +3,13 @@
 expected = exact cost, rounded at the file's last decimal place
 ROUNDING = expected - exact, and the residual billed - expected when that is at most one unit of the last place
 any other residual is RATE if another card row of the same model reproduces the billed amount, else UNEXPLAINED
+
+One unit excuses another way to break a tie, so over many rows such residuals cancel; where they lean one way, beyond
+the square root of the rows, they are no rounding and stay UNEXPLAINED. An overcharge and an undercharge are two parts:
+they never cancel.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -48,26 +53,34 @@ def split_charges(
     charges: Iterable[Charge], token_class: TokenClass, *, card: RateCard, others: Sequence[RateCard]
 ) -> list[Part]:
     """What the charges differ from their exact cost, as parts that sum to it. `others` are tried in their order."""
-    rounding = unexplained = Decimal(0)
+    rounding = leaning = over = under = allowed = Decimal(0)
+    rows = 0
     rates: dict[str, Decimal] = {}
     for charge in charges:
         expected = rounded(charge.exact, charge.scale)
         residual = EXACT.subtract(charge.amount, expected)
         rounding = EXACT.add(rounding, EXACT.subtract(expected, charge.exact))
         if residual.copy_abs() <= charge.tolerance:
-            rounding = EXACT.add(rounding, residual)
+            leaning, rows = EXACT.add(leaning, residual), rows + 1
+            allowed = max(allowed, charge.tolerance)
         elif (other := _reproducing(charge, token_class, card, others)) is not None:
             rates[other.card_id] = EXACT.add(rates.get(other.card_id, Decimal(0)), residual)
+        elif residual > 0:
+            over = EXACT.add(over, residual)
         else:
-            unexplained = EXACT.add(unexplained, residual)
+            under = EXACT.add(under, residual)
+    rounding = EXACT.add(rounding, leaning)
+    if leaning.copy_abs() > allowed * math.ceil(math.sqrt(rows)):
+        rounding = EXACT.subtract(rounding, leaning)
+        over, under = (EXACT.add(over, leaning), under) if leaning > 0 else (over, EXACT.add(under, leaning))
     by_id = {other.card_id: other for other in others}
     parts = [
         Part(VarianceClass.RATE, amount, _rate_evidence(by_id[card_id], card, token_class))
         for card_id, amount in sorted(rates.items())
     ]
-    if unexplained:
-        note = "billed at a price that no card row of this model gives"
-        parts.append(Part(VarianceClass.UNEXPLAINED, unexplained, Evidence(note, card.card_id)))
+    for amount, how in ((over, "more"), (under, "less")):
+        note = f"billed at {how} than any card row of this model gives"
+        parts.append(Part(VarianceClass.UNEXPLAINED, amount, Evidence(note, card.card_id)))
     if rounding:
         parts.append(Part(VarianceClass.ROUNDING, rounding, Evidence(card_id=card.card_id)))
     return [part for part in parts if part.amount]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
+from analytics.reconciliation import names
 from analytics.reconciliation.facts import AttemptGroup, BilledRow
 from analytics.reconciliation.variance import OTHER, IdentityBroken, total
 from gateway.domain.money import EXACT, plain
@@ -61,7 +62,7 @@ class PriceList:
         self.book = book
         self.by_id = {card.card_id: card for card in book.cards}
         self._by_model: dict[tuple[str, str], list[RateCard]] = defaultdict(list)
-        for card in book.cards:
+        for card in filter(in_usd, book.cards):
             self._by_model[card.provider, card.model].append(card)
 
     def rows_of(self, provider: str, models: Iterable[str]) -> list[RateCard]:
@@ -76,7 +77,8 @@ def sides_of(cell: Cell, rows: list[BilledRow], groups: list[AttemptGroup], pric
         rows_by_class[row.token_class].append(row)
     groups = sorted(groups, key=lambda g: (g.model, g.card_id, g.outcome, g.completeness, g.priced))
     card = _card_of(cell, groups, prices)
-    same_model = {cell[3], *(row.model for row in rows), *(group.model for group in groups)}
+    # Another model's card is no evidence: what was billed for may have been swapped. A dated name is its model's.
+    same_model = {cell[3], *(row.model for row in rows if cell[3] in names.spelt(row.model))}
     others = _others(cell, prices.rows_of(cell[0], same_model), card)
     apart = TokenClass.REASONING in rows_by_class
     sides = []
@@ -101,15 +103,20 @@ def _classes(token_class: TokenClass | None, *, reasoning_apart: bool) -> tuple[
 def _card_of(cell: Cell, groups: Sequence[AttemptGroup], prices: PriceList) -> RateCard | None:
     """The card that rated the day's attempts, if it was one; else the one in force as the day began, or ended."""
     provider, account, day, model = cell
-    rated = {group.card_id for group in groups if group.card_id in prices.by_id}
+    rated = {g.card_id for g in groups if g.card_id in prices.by_id and in_usd(prices.by_id[g.card_id])}
     if len(rated) == 1:
         return prices.by_id[rated.pop()]
     for hour in (time.min, time.max):
         at = datetime.combine(day, hour, tzinfo=UTC)
         card = prices.book.in_force(provider=provider, account=account, model=model, at=at)
-        if card is not None:
+        if card is not None and in_usd(card):
             return card
     return None
+
+
+def in_usd(card: RateCard) -> bool:
+    """Invoices are in USD, so a card in another currency proves nothing of them."""
+    return card.currency == "USD"
 
 
 def _others(cell: Cell, same_model: Iterable[RateCard], card: RateCard | None) -> tuple[RateCard, ...]:

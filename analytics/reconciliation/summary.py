@@ -34,6 +34,8 @@ class Account:
     invoiced: Decimal
     metered: Decimal
     by_class: Mapping[VarianceClass, Decimal]
+    unexplained_gross: Decimal
+    """The UNEXPLAINED parts without their signs; the status is judged by it."""
     billed_rows: int
     tolerance: Decimal
     """FOCUS 1.4's rounding tolerance for that many rows: max(100 x 0.01, sqrt(rows) x 0.5 x 0.01)."""
@@ -65,6 +67,8 @@ class Reconciliation:
     metered: Decimal
     by_class: Mapping[VarianceClass, Decimal]
     """Every class; sums to invoiced minus metered."""
+    unexplained_gross: Decimal
+    """The UNEXPLAINED parts without their signs: zero is what a month that is to be closed must have."""
     card_ids: tuple[str, ...]
     """Every card that priced a line or explains an amount."""
     import_ids: tuple[str, ...]
@@ -76,7 +80,7 @@ class Reconciliation:
 
     @property
     def unexplained(self) -> Decimal:
-        """The UNEXPLAINED amount, signed: what a month that is to be closed must not have."""
+        """The UNEXPLAINED amount, signed: what is left of the variance. Two that cancel show in unexplained_gross."""
         return self.by_class[VarianceClass.UNEXPLAINED]
 
 
@@ -106,6 +110,7 @@ def summarise(
         invoiced=invoiced,
         metered=metered,
         by_class=classes,
+        unexplained_gross=unexplained_gross(lines),
         card_ids=tuple(sorted(_cards(lines))),
         import_ids=tuple(sorted({c.import_id for c in coverage})),
     )
@@ -134,11 +139,22 @@ def _account(
         by_class=classes,
         billed_rows=rows,
         tolerance=tolerance(rows),
-        status=_status(classes[VarianceClass.UNEXPLAINED], tolerance(rows)) if covered else "no_invoice",
+        unexplained_gross=unexplained_gross(mine),
+        status=_status(unexplained_gross(mine), tolerance(rows)) if covered else "no_invoice",
         invoiced_days=sum(c.days for c in covered),
         unmeasured=sum(g.unmeasured for g in attempts),
         unpriced=sum(g.attempts for g in attempts if g.completeness is Completeness.MEASURED and not g.priced),
         import_ids=tuple(sorted(c.import_id for c in covered)),
+    )
+
+
+def unexplained_gross(lines: Iterable[Line]) -> Decimal:
+    """What is unexplained, over- and undercharges added up rather than set off against each other."""
+    return total(
+        part.amount.copy_abs()
+        for line in lines
+        for part in line.parts
+        if part.variance_class is VarianceClass.UNEXPLAINED
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from analytics.reconciliation import Account, Line, Reconciliation, VarianceClass
+from analytics.reconciliation.summary import unexplained_gross
 from analytics.reconciliation.variance import by_class, total
 from dashboards.filters import Filters
 from dashboards.formats import Style
@@ -33,8 +34,13 @@ class Scope:
 
     @property
     def unexplained(self) -> Decimal:
-        """What blocks the close, signed."""
+        """What is unexplained of the variance, signed."""
         return self.by_class[VarianceClass.UNEXPLAINED]
+
+    @property
+    def unexplained_gross(self) -> Decimal:
+        """What blocks the close: over- and undercharges added up, not set off against each other."""
+        return unexplained_gross(self.lines)
 
     @property
     def tolerance(self) -> Decimal:

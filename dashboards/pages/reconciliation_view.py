@@ -218,7 +218,7 @@ def _unexplained(scope: Scope) -> Kpi:
     if not scope.has_invoice:
         return Kpi("recon-kpi-unexplained", LABELS[3], formats.UNKNOWN, "", note="Needs an invoice")
     amount, tolerance = scope.unexplained, formats.Style(scope.style.currency).money(scope.tolerance)
-    if not amount:
+    if not scope.unexplained_gross:
         tone, note = "good", "Nothing blocks the close"
     elif beyond := [each.account for each in scope.accounts if each.status == "unexplained"]:
         tone, note = "bad", f"Blocks the close: beyond the tolerance of {' and '.join(beyond)}"

@@ -76,13 +76,14 @@ def reconcile(month: Month = "", config: Config = DEFAULT_CONFIG, as_json: Json 
                 "invoiced_usd": result.invoiced,
                 "variance_by_class": classes,
                 "unexplained_usd": result.unexplained,
+                "unexplained_gross_usd": result.unexplained_gross,
             }
         )
     else:
         rows = [("metered", result.metered), *classes.items(), ("invoiced", result.invoiced)]
         emit_rows((result.month, "USD"), rows)
-    if result.unexplained:
-        say(f"tollway: {result.unexplained:f} USD of {result.month} is unexplained")
+    if result.unexplained_gross:
+        say(f"tollway: {result.unexplained_gross:f} USD of {result.month} is unexplained, over and under added up")
         raise typer.Exit(exits.OUTSIDE_TOLERANCE)
 
 

@@ -19,8 +19,8 @@ SELECT
     sum(rated.reasoning)             AS reasoning,
     sum(rated.cost_usd)              AS cost_usd,
     sum(rated.request_bytes)         AS request_bytes,
-    -- A bound that no answer reaches proves nothing, and a sum of absurd ones would overflow.
-    sum(least(if(max_output_tokens = 0, {output_ceiling:UInt64}, max_output_tokens), 1000000000)) AS output_ceiling,
+    -- A bound that no answer reaches proves nothing: none is taken for more than a million tokens.
+    sum(least(if(max_output_tokens = 0, {output_ceiling:UInt64}, max_output_tokens), 1000000)) AS output_ceiling,
     groupArraySorted(5)(attempt_id)  AS attempt_ids
 FROM tollway.rated_attempts AS rated
 WHERE billable

@@ -23,7 +23,7 @@ SELECT
     sum(rated.reasoning)                     AS reasoning,
     sum(rated.cost_usd)                      AS cost_usd,
     sum(rated.request_bytes)                 AS request_bytes,
-    sum(least(if(max_output_tokens = 0, {output_ceiling:UInt64}, max_output_tokens), 1000000000)) AS output_ceiling,
+    sum(least(if(max_output_tokens = 0, {output_ceiling:UInt64}, max_output_tokens), 1000000)) AS output_ceiling,
     groupArraySorted(5)(attempt_id)          AS attempt_ids
 FROM tollway.rated_attempts AS rated
 WHERE billable

@@ -1,11 +1,13 @@
 """Each rule of the reconciliation at its boundary: price in amounts, gap in tokens, and what may not be claimed."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from analytics.reconciliation import AttemptGroup, BilledRow, Line, Snapshot, VarianceClass, reconcile_lines
 from analytics.reconciliation.sides import CardMissing
+from analytics.reconciliation.summary import unexplained_gross
 from analytics.reconciliation.variance import IdentityBroken
 from gateway.domain.rate_card import RateBook, RateCard
 from gateway.domain.usage import Usage
@@ -376,3 +378,35 @@ def test_every_class_can_be_reached():
 
 def _fields(value: AttemptGroup) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__slots__}
+
+
+def test_an_overcharge_and_an_undercharge_never_cancel():
+    rows = [billed("1000.0006", 1000), billed("-999.9994", 1000, row=2)]
+    line = only(rows, [group(tokens=Usage(output=2000))])
+    assert [(part.variance_class, part.amount) for part in line.parts] == [
+        (VarianceClass.UNEXPLAINED, Decimal(1000)),
+        (VarianceClass.UNEXPLAINED, Decimal(-1000)),
+    ]
+    assert unexplained_gross([line]) == 2000
+
+
+def test_residuals_that_all_lean_one_way_are_no_rounding():
+    rows = [billed("0.01", 1000, row=n) for n in range(100)]
+    line = only(rows, [group(tokens=Usage(output=100_000))])
+    assert classes(line) == {"UNEXPLAINED": "1", "ROUNDING": "-0.06"}
+
+
+def test_a_card_in_another_currency_explains_no_dollar():
+    euros = card({OUT: "0.80"}, since="2022-01-01", until="2023-01-01")
+    euros = replace(euros, currency="EUR")
+    line = only([billed("0.0008", 1000)], [group(tokens=Usage(output=1000))], RateBook([card(), euros]))
+    assert classes(line) == {"UNEXPLAINED": "0.0002"}
+
+
+def test_another_models_card_explains_no_price():
+    big = card({OUT: "6.00"}, model="big")
+    seen = (Snapshot("openai", "org-main", "gpt-4o-mini", "big"),)
+    line = only(
+        [billed("0.006", 1000, model="big")], [group(tokens=Usage(output=1000))], RateBook([card(), big]), seen=seen
+    )
+    assert "RATE" not in classes(line)

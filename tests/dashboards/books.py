@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from analytics.reconciliation import Account, Evidence, Line, Part, Reconciliation, VarianceClass
+from analytics.reconciliation.summary import unexplained_gross
 from analytics.reconciliation.variance import OutcomeEvidence, by_class, total
 from analytics.spend import Choices, Figures, Kpis
 from analytics.windows import Window, month_window
@@ -207,6 +208,7 @@ def reconciled(lines: list[Line], accounts: list[Account], month: str = "2026-11
         invoiced=total(each.invoiced for each in lines),
         metered=total(each.metered for each in lines),
         by_class=by_class(lines),
+        unexplained_gross=unexplained_gross(lines),
         card_ids=(),
         import_ids=(),
     )
@@ -214,6 +216,7 @@ def reconciled(lines: list[Line], accounts: list[Account], month: str = "2026-11
 
 def account(lines: list[Line], **fields: object) -> Account:
     given = {
+        "unexplained_gross": unexplained_gross(lines),
         "provider": "openai",
         "account": "org-main",
         "currency": "USD",
