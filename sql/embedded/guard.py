@@ -23,6 +23,7 @@ CACHE_MAX = 2048
 CACHE_TEXT_MAX = 32 * 1024
 """Bytes of a statement worth remembering."""
 _FUNCTIONS = "SELECT name, is_aggregate, alias_to FROM system.functions WHERE origin = 'System'"
+_ALL_FUNCTIONS = "SELECT name FROM system.functions"
 _COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]*")
 _IN = re.compile(r"(global)?(not)?(null)?in(ignoreset)?", re.IGNORECASE)
@@ -36,6 +37,8 @@ class Guard:
         self._engine = engine
         self._functions, self._aggregates = functions(engine)
         self._combinators = tuple(engine.query(_COMBINATORS).data.decode().split())
+        every = {name.lower() for name in engine.query(_ALL_FUNCTIONS).data.decode().splitlines()}
+        self._refused = frozenset(every - self._functions - self._aggregates)
         self._passed: OrderedDict[tuple[object, ...], str] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -98,6 +101,17 @@ class Guard:
                     raise refused(f"the name {node.name!r}")
             case "AlterCommand" if node.name.split()[0] not in allowed.ALTER_COMMANDS:
                 raise refused(f"ALTER TABLE ... {node.name.split()[0].replace('_', ' ')}")
+        if node.kind == "Identifier":
+            self._check_identifier(node)
+
+    def _check_identifier(self, node: Node) -> None:
+        """A function handed to another by its name, as in arrayMap(file, ...), is an Identifier and no Function.
+
+        Which of the two a name is shows only when it runs, so a column named like a refused function is refused too.
+        """
+        name = node.name.rpartition(".")[2].strip().lower()
+        if name in self._refused or "{" in name:
+            raise refused(f"function {node.name}, even as a name handed to another function")
 
     def _check_function(self, node: Node, parent: Node, *, reader: bool) -> None:
         name = node.name.lower()

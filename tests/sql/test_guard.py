@@ -154,7 +154,44 @@ READER_ATTACKS = [
     "SELECT 1 AS `x\nSet`",
 ]
 
+BY_NAME = [
+    f"SELECT arrayMap(file, ['{FILE}'])",
+    f"SELECT arrayMap(`file`, ['{FILE}'])",
+    f"SELECT arrayMap(\"file\", ['{FILE}'])",
+    f"SELECT arrayMap((FILE), ['{FILE}'])",
+    f"SELECT arrayMap(`fi\\x6ce`, ['{FILE}'])",
+    f"SELECT arrayMap(/* x */ file -- x\n, ['{FILE}'])",
+    f"SELECT ARRAYMAP(file, ['{FILE}'])",
+    f"SELECT arrayFilter(file, ['{FILE}'])",
+    f"SELECT arraySort(file, ['{FILE}'])",
+    f"SELECT arrayReverseSort(file, ['{FILE}'])",
+    f"SELECT arrayPartialSort(file, 1, ['{FILE}'])",
+    f"SELECT arrayFold(file, ['{FILE}'], '')",
+    f"SELECT arrayFold((a, x) -> concat(a, arrayMap(file, [x])[1]), ['{FILE}'], '')",
+    f"SELECT arrayMap(x -> arrayMap(file, [x]), ['{FILE}'])",
+    f"SELECT arrayMin(file, ['{FILE}']), arrayMax(file, ['{FILE}']), arrayFirst(file, ['{FILE}'])",
+    f"SELECT mapApply(file, map('{FILE}', 1))",
+    f"SELECT 1 FROM numbers(1) WHERE arrayMap(file, ['{FILE}']) != []",
+    f"SELECT 1 FROM numbers(1) ORDER BY arrayMap(file, ['{FILE}'])",
+    f"WITH arrayMap(file, ['{FILE}']) AS y SELECT y",
+    f"SELECT * REPLACE (arrayMap(file, ['{FILE}']) AS number) FROM numbers(1)",
+    f"SELECT * FROM values('a Array(String)', (arrayMap(file, ['{FILE}'])))",
+    f"SELECT 1 IN (SELECT arrayMap(file, ['{FILE}']))",
+    f"EXPLAIN SELECT arrayMap(file, ['{FILE}'])",
+    f"DESCRIBE (SELECT arrayMap(file, ['{FILE}']))",
+    "SELECT arrayMap(filesystemAvailable, ['default'])",
+    "SELECT arrayMap(sleep, [1])",
+    "SELECT arrayMap(getServerSetting, ['path'])",
+    "SELECT arrayMap(dictGet, ['d'], ['a'], [1])",
+]
+"""Functions handed to others by name: the tree shows them as it shows columns."""
+
 WRITER_ATTACKS = [
+    f"INSERT INTO tollway.spans (name) SELECT arrayMap(file, ['{FILE}'])[1]",
+    f"ALTER TABLE tollway.spans UPDATE name = arrayMap(file, ['{FILE}'])[1] WHERE 1",
+    f"DELETE FROM tollway.spans WHERE arrayMap(file, ['{FILE}']) != []",
+    f"CREATE VIEW tollway.x AS SELECT arrayMap(file, ['{FILE}'])",
+    f"CREATE TABLE tollway.x (a Array(String) DEFAULT arrayMap(file, ['{FILE}'])) ENGINE = MergeTree ORDER BY tuple()",
     f"SELECT file('{FILE}')",
     f"SELECT * FROM file('{FILE}', 'LineAsString')",
     f"INSERT INTO tollway.spans (name) SELECT file('{FILE}')",
@@ -226,6 +263,8 @@ HONEST = [
     "SELECT row_number() OVER (PARTITION BY tenant ORDER BY started_at ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"
     " FROM tollway.attempts",
     "SELECT arrayMap((x, y) -> x + y, [1], [2]), arrayReduce('max', [1, 2]), CAST(1 AS Decimal(38, 18)), 1::UInt8",
+    "SELECT arrayMap(upper, ['a']), arraySort(negate, [1, 2]), arrayMap(length, [tenant]) FROM tollway.spans",
+    "SELECT 1 AS region, 2 AS url, 3 AS input, 4 AS format ORDER BY region, url, input, format",
     "SELECT CASE WHEN 1 THEN 'a' ELSE 'b' END, INTERVAL 1 DAY + DATE '2026-01-01', EXTRACT(YEAR FROM now()), (1, 2).1",
     "SELECT * EXCEPT (usage_raw) FROM tollway.attempts WHERE tenant IN ('a', 'b') AND alias NOT IN (SELECT 'x')",
     "SELECT a.tenant FROM tollway.attempts AS a LEFT JOIN tollway.operations AS o USING (request_id) LIMIT 1",
@@ -249,6 +288,42 @@ def test_a_reader_is_refused_with_a_clear_word(store, statement):
     if refusal.value.code == 497:
         assert re.search(r"the embedded store refuses \S", str(refusal.value))
     assert "/bin" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("user", ["reader", "writer"])
+@pytest.mark.parametrize("statement", BY_NAME)
+def test_a_refused_function_is_refused_by_its_name_alone(store, user, statement):
+    with pytest.raises(DatabaseError, match=r"the embedded store refuses function \S") as refusal:
+        getattr(store, user).raw_query(statement)
+    assert refusal.value.code == 497
+
+
+@pytest.mark.parametrize("user", ["reader", "writer"])
+@pytest.mark.parametrize("function", ["arrayMap", "arrayFilter", "arraySort"])
+def test_a_refused_function_is_refused_by_a_parameter_that_names_it(store, user, function):
+    asker, asked = getattr(store, user), f"SELECT {function}({{f:Identifier}}, ['{FILE}'])"
+    if function == "arrayMap":
+        assert b"HOSTNAME" in asker.raw_query(asked, parameters={"f": "upper"})  # Remembered, for that name only.
+    for name in ("file", "FILE", "filesystemAvailable"):
+        with pytest.raises(DatabaseError, match="the embedded store refuses function"):
+            asker.raw_query(asked, parameters={"f": name})
+
+
+def test_a_file_of_the_hosts_is_never_handed_out(store, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a-password-nobody-may-see")
+    files_known = [str(secret), "/etc/passwd"]
+    for function in ("file", "`file`", '"file"', "FILE", "{f:Identifier}"):
+        for call in (
+            "arrayMap({}, {})", "arrayFilter({}, {})", "arraySort({}, {})", "arrayFold({}, {}, '')",
+            "throwIf(1, arrayMap({}, {})[1])", "toUInt8(arrayMap({}, {})[1])",
+        ):  # fmt: skip
+            statement = "SELECT " + call.format(function, files_known)
+            with pytest.raises(DatabaseError) as refusal:
+                store.reader.raw_query(statement, parameters={"f": "file"})
+            assert refusal.value.code == 497
+            assert "a-password-nobody" not in str(refusal.value)
+            assert "root:" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("statement", WRITER_ATTACKS)
