@@ -64,7 +64,7 @@ class Intent:
     stream: bool = False
     request_bytes: int = 0
     max_output_tokens: int = 0
-    """The request's own bound on its answer; 0 = not given."""
+    """The most the answer could hold, all choices together; 0 = not known."""
     queue_seconds: float = 0.0
     operation_started_at: int = 0
     client_parent_span_id: str = ""

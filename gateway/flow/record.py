@@ -21,6 +21,9 @@ from gateway.ladder import Quote, Rung
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ChatRequest
 
+CHOICES_MAX = 128
+"""No vendor gives more choices than this in one answer."""
+
 
 class RequestRecord:
     """One request's identity and timing. `route` and `request` are set once they are known."""
@@ -74,7 +77,7 @@ class RequestRecord:
             session=self._session,
             stream=self.request.stream,
             request_bytes=request_bytes,
-            max_output_tokens=self.request.max_output_tokens,
+            max_output_tokens=self._output_tokens_max(),
             queue_seconds=self.queue_s,
             operation_started_at=self._arrival.started_at,
             client_parent_span_id=self._client_span,
@@ -108,15 +111,19 @@ class RequestRecord:
 
     def quote(self, rung: Rung) -> Quote:
         """What calling that rung would cost, expected and at worst."""
-        request, alias = self.request, self.route.alias
-        output_tokens_max = (request.max_output_tokens or alias.max_output_tokens) * request.choices
-        return self._plane.forecasts[alias.name].quote(self.card(rung), len(request.body), output_tokens_max)
+        forecast = self._plane.forecasts[self.route.alias.name]
+        return forecast.quote(self.card(rung), len(self.request.body), self._output_tokens_max())
 
     def card(self, rung: Rung) -> RateCard | None:
         """The card in force for that rung."""
         provider, account = self._plane.provider_of(rung.upstream)
         now = clock.utc_now()
         return self._plane.config.rate_cards.in_force(provider=provider, account=account, model=rung.model, at=now)
+
+    def _output_tokens_max(self) -> int:
+        """The most the answer can hold, all choices together. What a client asks beyond the alias does not count."""
+        request, most = self.request, self.route.alias.max_output_tokens
+        return min(request.max_output_tokens or most, most) * min(max(request.choices, 1), CHOICES_MAX)
 
     def _unix_nanos(self, now: float) -> int:
         """An instant of the steady clock as a stamp: spans of one request never run backwards."""

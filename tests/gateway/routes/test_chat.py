@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import Completeness, Usage
 from tests.gateway.fakes import DONE, ROLE, ScriptedUpstream, chunk, event, events, stream, usage_chunk
@@ -34,6 +36,29 @@ async def test_a_whole_answer_arrives_as_the_vendor_sent_it_and_is_metered(upstr
     assert (operation.outcome, operation.http_status, operation.attempts) == (Outcome.OK, 200, 1)
     assert operation.span_id == attempt.intent.parent_span_id
     assert operation.started_at <= attempt.intent.started_at <= attempt.ended_at <= operation.ended_at
+
+
+BOUNDS = [
+    ({}, 500),
+    ({"max_tokens": 100}, 100),
+    ({"max_tokens": 100, "n": 5}, 500),
+    ({"n": 2}, 1000),
+    ({"max_tokens": 10**9}, 500),
+    ({"max_tokens": 100, "n": 10**9}, 12_800),
+    ({"max_tokens": 0, "n": 0}, 500),
+]
+
+
+@pytest.mark.parametrize(("asked", "bound"), BOUNDS, ids=str)
+async def test_what_is_recorded_bounds_the_whole_answer_and_is_not_the_clients_to_inflate(
+    upstream: ScriptedUpstream, asked: dict[str, int], bound: int
+) -> None:
+    config = routing(upstream.url, aliases={"fast": {"max_output_tokens": 500}})
+    async with gateway(config) as served, served.client() as client:
+        await client.post("/v1/chat/completions", json=chat_request(**asked))
+    assert served.books.attempts[0].intent.max_output_tokens == bound
+    sent = upstream.received[0].json
+    assert {name: sent[name] for name in asked} == asked
 
 
 async def test_the_upstream_gets_its_own_key_its_own_model_and_the_attempts_id(upstream: ScriptedUpstream) -> None:
