@@ -44,6 +44,7 @@ class StreamRelay:
         "_held",
         "_running_usage",
         "_splitter",
+        "_usage_closes",
         "_usage_payload",
         "_wants",
         "done",
@@ -55,7 +56,6 @@ class StreamRelay:
         "response_id",
         "token_seen",
         "usage",
-        "usage_is_final",
     )
 
     def __init__(self, wants: Wants, *, running_usage: bool, choices: int = 1) -> None:
@@ -82,13 +82,18 @@ class StreamRelay:
         self.usage: Mapping[str, object] | None = None
         """The last usage seen."""
         self._usage_payload = b""
-        self.usage_is_final = False
-        """The usage came after the answer, or with its end: it is the vendor's total."""
+        self._usage_closes = False
+        """The usage stood where a total stands, and no more of the answer has come since."""
 
     @property
     def complete(self) -> bool:
         """Whether the stream said all it had to say."""
         return self.done or len(self._finished) >= self._choices
+
+    @property
+    def usage_is_final(self) -> bool:
+        """The usage came after the answer, or with its end: it is the vendor's total."""
+        return self._usage_closes and (self.complete or not self._running_usage)
 
     @property
     def usage_raw(self) -> str:
@@ -168,8 +173,10 @@ class StreamRelay:
                 if not self.finish_reason or choice.get("index") == 0:
                     self.finish_reason = _text(reason)
             delta = choice.get("delta")
-            if not self.token_seen and isinstance(delta, dict):
-                self.token_seen = any(delta.get(field) for field in TOKEN_FIELDS)
+            undecided = self._usage_closes or not self.token_seen
+            if undecided and isinstance(delta, dict) and any(delta.get(field) for field in TOKEN_FIELDS):
+                self.token_seen = True
+                self._usage_closes = False
 
     def _usage(self, event: bytes, payload: bytes, chunk: Mapping[str, object]) -> bytes:
         usage = chunk.get("usage")
@@ -177,7 +184,9 @@ class StreamRelay:
             return event
         self.usage = usage
         self._usage_payload = payload
-        self.usage_is_final = self.token_seen and (not chunk.get("choices") or self.complete)
+        self._usage_closes = self.token_seen and (not chunk.get("choices") or self.complete)
+        if self._usage_closes:
+            self._canonical = False  # Look at what comes behind it: if it is more of the answer, this was no total.
         if not chunk.get("choices"):
             return event if self._wants.tail else b""
         # A vendor without a tail chunk puts its total into the chunk that ends the answer.

@@ -103,6 +103,33 @@ def test_the_tails_usage_is_final_and_anothers_is_not() -> None:
     assert json.loads(passing.usage_raw) == passing.usage
 
 
+def test_running_usage_without_choices_is_final_only_once_the_answer_is_complete() -> None:
+    passing = relay(running_usage=True)
+    passing.feed(event(chunk("Hi")) + event(usage_chunk(10, 1)))
+    assert not passing.usage_is_final
+    passing.feed(event(chunk("more")))
+    passing.feed(event(chunk(finish="stop")))
+    assert not passing.usage_is_final
+    passing.feed(event(usage_chunk(10, 2)))
+    assert passing.usage_is_final
+
+
+def test_usage_right_before_done_is_final_even_if_nothing_was_said_to_finish() -> None:
+    passing = relay(running_usage=True)
+    passing.feed(event(chunk("Hi")) + event(usage_chunk(10, 1)) + DONE)
+    assert passing.usage_is_final
+
+
+@pytest.mark.parametrize("running_usage", [False, True])
+def test_usage_is_not_final_once_more_of_the_answer_comes_behind_it(running_usage: bool) -> None:
+    passing = relay(running_usage=running_usage)
+    passing.feed(event(chunk("Hi")) + event(usage_chunk(10, 1)))
+    passing.feed(event(chunk("more")))
+    passing.feed(event(chunk(finish="stop")) + DONE)
+    assert passing.complete
+    assert not passing.usage_is_final
+
+
 def test_usage_that_comes_with_the_end_of_all_choices_is_final() -> None:
     passing = StreamRelay(NOTHING, running_usage=True, choices=2)
 

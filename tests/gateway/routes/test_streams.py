@@ -145,6 +145,16 @@ async def test_running_usage_of_a_broken_stream_is_kept_as_an_estimate(upstream:
     assert (attempt.completeness, attempt.usage) == (Completeness.ESTIMATED, Usage(input_uncached=10, output=4))
 
 
+async def test_running_usage_without_choices_is_an_estimate_too_where_the_stream_breaks(
+    upstream: ScriptedUpstream,
+) -> None:
+    upstream.script.append(stream(ROLE, WORD, event(usage_chunk(10, 4)), WORD, event(usage_chunk(10, 5)), end="cut"))
+    async with gateway(routing(upstream.url, upstreams={"u0": {"running_usage": True}})) as served:
+        await ask(served)
+    [attempt] = served.books.attempts
+    assert (attempt.completeness, attempt.usage) == (Completeness.ESTIMATED, Usage(input_uncached=10, output=5))
+
+
 async def test_a_stream_that_ended_well_without_a_total_has_only_an_estimate(upstream: ScriptedUpstream) -> None:
     running = {"prompt_tokens": 10, "completion_tokens": 1}
     upstream.script.append(stream(ROLE, event(chunk("Hi", usage=running)), event(chunk(finish="stop")), DONE))
