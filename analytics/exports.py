@@ -60,14 +60,20 @@ class Manifest:
         return tuple(self.directory / name for name in (*(file.name for file in self.files), MANIFEST))
 
 
+class FolderTaken(ValueError):
+    """The folder holds another month's files, which are not to be lost by a slip."""
+
+
 def write_month(client: Client, month: str, out_dir: Path, *, now: datetime) -> Manifest:
     """Write recon_summary.csv, recon_lines.csv, recon_by_alias_tenant.csv and manifest.json into `out_dir`.
 
     `month` is a UTC month such as "2026-11"; `out_dir` is made where it is missing. Each file appears whole or not at
     all, the manifest last. `now` only guards against a month that has not begun (MonthInvalid): nothing of it reaches
-    the files. Raises ControlBroken or IdentityBroken, before anything is written, when totals disagree.
+    the files. Raises ControlBroken or IdentityBroken when totals disagree, FolderTaken for a folder that holds another
+    month; before anything is written.
     """
     window = begun_month(month, now=now)
+    _refuse_another_month(out_dir, month)
     reconciliation, tables = _tables(client, month, window)
     controls = pack.controls(reconciliation, tables)
     contents = {table.name: render(table.columns, table.rows) for table in tables}
@@ -82,6 +88,15 @@ def write_month(client: Client, month: str, out_dir: Path, *, now: datetime) -> 
         write_whole(out_dir / name, content)
     write_whole(out_dir / MANIFEST, _as_json(manifest))
     return manifest
+
+
+def _refuse_another_month(out_dir: Path, month: str) -> None:
+    try:
+        held = json.loads((out_dir / MANIFEST).read_bytes()).get("month")
+    except (FileNotFoundError, ValueError, AttributeError):
+        return
+    if held != month:
+        raise FolderTaken(f"{out_dir} holds the files of {held}; give {month} a folder of its own")
 
 
 def _tables(client: Client, month: str, window: Window) -> tuple[Reconciliation, list[Table]]:

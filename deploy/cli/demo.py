@@ -13,6 +13,8 @@ from deploy.cli.options import Json
 from deploy.cli.output import emit_json, say
 from deploy.cli.up import WATCH_EVERY_S, stop_event
 from deploy.demo.options import DemoOptions, Ports
+from deploy.errors import OperatorError
+from deploy.supervisor.supervisor import port_problem
 from gateway.domain import clock
 
 MIDNIGHT_MARGIN_S = 120
@@ -66,6 +68,7 @@ def _run(options: DemoOptions, stopping: threading.Event, *, finite: bool, as_js
     from deploy.settings import read
     from deploy.stack import Stack
 
+    require_ports(options.ports)
     files = config.write(options)
     stack = Stack(read(files.config), say)
     with Vendors(files.vendors, files.data / "logs") as vendors:
@@ -84,6 +87,14 @@ def _run(options: DemoOptions, stopping: threading.Event, *, finite: bool, as_js
         finally:
             say("demo: stopping")
             stack.stop()
+
+
+def require_ports(ports: Ports) -> None:
+    """Before a file of a demo that may be running is touched. Raises OperatorError for a port that is taken."""
+    singles = (ports.gateway, ports.otlp_http, ports.store, ports.dashboards, ports.worker)
+    for port in (*singles, *ports.vendors):
+        if (problem := port_problem(f"127.0.0.1:{port}")) is not None:
+            raise OperatorError(f"{problem} (--free-ports takes free ones)")
 
 
 def seconds_to_wait(now: datetime) -> float:

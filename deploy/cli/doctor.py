@@ -53,8 +53,9 @@ def _parts(settings: Settings) -> list[Finding]:
     for part in parts(settings):
         if is_ready(part.ready_url):
             found.append(Finding(part.name, "ok", f"ready at {part.listen}"))
-        elif (problem := port_problem(part.listen)) is not None:
-            found.append(Finding(part.name, "fail", f"not ready, and {problem}"))
+        elif port_problem(part.listen) is not None:
+            words = f"something listens at {part.listen} and is not ready: {part.name} starting, or another program"
+            found.append(Finding(part.name, "fail", words))
         else:
             log = settings.data_dir / "logs" / f"{part.name}.log"
             found.append(Finding(part.name, "fail", f"not running; `tollway up --config {settings.path}` (log: {log})"))

@@ -1,5 +1,6 @@
 """`tollway invoices import`, `reconcile`, `export`: the month, from the vendor's file to the signed CSVs."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from deploy.cli.output import emit_json, emit_pairs, emit_rows, say
 from deploy.settings import read
 from gateway.domain import clock
 
-Month = Annotated[str, typer.Option("--month", help="UTC month, YYYY-MM; the current one if not given.")]
+Month = Annotated[str | None, typer.Option("--month", help="UTC month, YYYY-MM; the current one if not given.")]
 
 invoices = typer.Typer(help="Vendors' invoices and cost exports.", no_args_is_help=True)
 
@@ -52,14 +53,19 @@ def import_invoice(
         "currency": done.currency,
         "days": [day.isoformat() for day in done.days],
         "already_imported": done.repeated,
+        "notes": list(done.notes),
     }
+    for note in done.notes:
+        say(f"tollway: {file.name} {note}")
     if as_json:
         emit_json(shown)
     else:
-        emit_pairs({**shown, "days": f"{done.days[0]} to {done.days[-1]}" if done.days else "none"})
+        emit_pairs(
+            {**shown, "days": f"{done.days[0]} to {done.days[-1]}" if done.days else "none", "notes": len(done.notes)}
+        )
 
 
-def reconcile(month: Month = "", config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+def reconcile(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Show the month's variance by class; every cent has one."""
     from analytics.reconciliation import reconcile_month
     from deploy.store_access import writer
@@ -82,6 +88,8 @@ def reconcile(month: Month = "", config: Config = DEFAULT_CONFIG, as_json: Json 
     else:
         rows = [("metered", result.metered), *classes.items(), ("invoiced", result.invoiced)]
         emit_rows((result.month, "USD"), rows)
+    if not result.import_ids:
+        say(f"tollway: no invoice of {wanted} was imported, so there is nothing to tie the metered cost to")
     if result.unexplained_gross:
         say(f"tollway: {result.unexplained_gross:f} USD of {result.month} is unexplained, over and under added up")
         raise typer.Exit(exits.OUTSIDE_TOLERANCE)
@@ -89,7 +97,7 @@ def reconcile(month: Month = "", config: Config = DEFAULT_CONFIG, as_json: Json 
 
 def export(
     out: Annotated[Path, typer.Option("--out", help="The folder to write into; made if it is not there.")],
-    month: Month = "",
+    month: Month = None,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
@@ -107,11 +115,10 @@ def export(
         emit_rows(("file",), [(path,) for path in files])
 
 
-def month_or_current(month: str, now: datetime) -> str:
-    """The month asked for, or the current UTC one. Raises typer.BadParameter for another form."""
-    if not month:
+def month_or_current(month: str | None, now: datetime) -> str:
+    """The month asked for, or the current UTC one where none was. Raises typer.BadParameter for another form."""
+    if month is None:
         return f"{now:%Y-%m}"
-    try:
-        return f"{datetime.strptime(month, '%Y-%m'):%Y-%m}"  # noqa: DTZ007 - only the form is checked
-    except ValueError:
-        raise typer.BadParameter(f"{month!r} is not a month; write YYYY-MM", param_hint="--month") from None
+    if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month) is None:
+        raise typer.BadParameter(f"{month!r} is not a month; write YYYY-MM", param_hint="--month")
+    return month

@@ -54,6 +54,22 @@ def test_a_newer_import_replaces_the_days_it_covers_and_no_others(writer, tmp_pa
     assert writer.query("SELECT count() FROM tollway.invoice_lines").result_rows == [(3,)]
 
 
+def test_the_right_file_gets_in_again_after_a_wrong_one(writer, tmp_path):
+    right, wrong = csv_file(tmp_path, row("1.00"), row("2.00")), csv_file(tmp_path, row("1.00"), name="short.csv")
+    take(writer, right)
+    assert take(writer, wrong, now=LATER).notes == ("replaces 2 lines, 3 USD for the same days by 1 lines, 1 USD",)
+    assert not take(writer, right, now=LATER + timedelta(hours=1)).repeated
+    assert [amount for _, _, amount, _ in current(writer)] == ["1.00", "2.00"]
+    assert take(writer, right, now=LATER + timedelta(hours=2)).repeated
+
+
+def test_another_organization_in_the_same_accounts_file_is_noted(writer, tmp_path):
+    first, other = csv_file(tmp_path, row("1.00")), tmp_path / "other.csv"
+    take(writer, first)
+    other.write_text(first.read_text().replace("org-", "org-other-"))
+    assert any("earlier files of this account billed" in note for note in take(writer, other, now=LATER).notes)
+
+
 def test_a_newer_import_in_which_a_day_is_empty_takes_its_charges_back(writer, tmp_path):
     take(writer, csv_file(tmp_path, row("1.00"), row("2.00", day=NEXT)))
     take(writer, csv_file(tmp_path, empty_bucket(DAY), name="corrected.csv"), now=LATER)

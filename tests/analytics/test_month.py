@@ -11,7 +11,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from analytics import rate_cards
-from analytics.exports import write_month
+from analytics.exports import FolderTaken, write_month
 from analytics.invoices import import_file
 from analytics.reconciliation import VarianceClass, areconcile_month, reconcile_month
 from analytics.windows import MonthInvalid
@@ -207,3 +207,12 @@ def test_names_that_would_run_as_formulas_are_guarded(writer, reader, tmp_path):
 def _without_ids(content: bytes) -> bytes:
     named = re.sub(rb"attempts=[0-9a-f ]+", b"attempts=*", content)
     return re.sub(rb'"(bytes|sha256)": "?\w+"?', rb'"\1": "*"', named)
+
+
+def test_another_months_files_are_not_overwritten(store, tmp_path):
+    store.empty()
+    write_month(store.writer, "2026-10", tmp_path, now=NOW)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(FolderTaken, match="holds the files of 2026-10"):
+        write_month(store.writer, "2026-11", tmp_path, now=NOW)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,0 +1,12 @@
+-- What stands for an account on some UTC days before another file covers them: billed lines, their sum as text, and the
+-- organizations that the files name; always one row, all empty where nothing stands.
+SELECT
+    count()                                                                  AS lines,
+    toString(sum(amount_exact))                                              AS total,
+    (
+        SELECT arraySort(groupUniqArrayIf(organization, organization != ''))
+        FROM tollway.invoice_imports
+        WHERE provider = {provider:String} AND account = {account:String}
+    )                                                                        AS organizations
+FROM tollway.invoice_current
+WHERE provider = {provider:String} AND account = {account:String} AND has({days:Array(Date)}, day)
