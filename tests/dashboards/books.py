@@ -265,7 +265,7 @@ def november() -> Reconciliation:
             (VarianceClass.UNEXPLAINED, "1.27"),
             model="gpt-4o",
             day=date(2026, 11, 9),
-            evidence=Evidence("billed at a price that no card row of this model gives", "openai/gpt-4o@2024"),
+            evidence=Evidence("billed at more than any card row of this model gives", "openai/gpt-4o@2024"),
         )
     )
     first.append(
