@@ -148,7 +148,8 @@ class Lander:
         since_ms = self._clocks.now_ms() - int(self._limits.horizon_s * 1000)
         if self._ledger.damaged or self._ledger.began_ms > since_ms:
             keys = self._store.span_keys(since_ms=since_ms)
-            self._horizon.add(ANYONE, keys, since_ms)
+            # As if they came now: nobody knows when each did, and from the horizon's edge the next plan drops them all.
+            self._horizon.add(ANYONE, keys, self._clocks.now_ms())
             log.info("%d spans were learnt from the store", len(keys))
         self._restored = True
         self._met()

@@ -51,7 +51,7 @@ class House:
 
     def restart(self) -> None:
         """Everything in memory is lost."""
-        self.horizon = Horizon(horizon_s=1e5, keys_max=1000)
+        self.horizon = Horizon(horizon_s=self.limits.horizon_s, keys_max=1000)
         self.ledger = Ledger(self.folder / "ledger", self._remember, now_ms=self.time.now_ms())
         waiting, held = [], []
         self.books = Books(self.ledger.state.accounts)

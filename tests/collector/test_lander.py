@@ -66,6 +66,19 @@ def test_a_ledger_that_is_new_learns_from_the_store_what_landed_before_it(house:
     assert house.store.landed() == Counter([b])
 
 
+def test_what_the_store_told_is_still_known_when_other_segments_were_planned(house: House) -> None:
+    a, b, c = keys(3)
+    house.store.remembered = [a]
+    for key in (b, c):
+        house.receive(kept([key]))
+        house.turns()
+        house.time.s += 60.0
+    house.receive(kept([a]))
+    house.turns()
+    assert house.store.landed() == Counter([b, c])
+    assert house.books.accounts() == {"gateway": Account(received=3, stored=2, duplicate=1)}
+
+
 def test_a_damaged_ledger_learns_from_the_store_however_old_it_is(house: House) -> None:
     sent = keys(2)
     house.receive(kept(sent))
