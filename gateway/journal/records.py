@@ -21,6 +21,7 @@ from gateway.domain.attempt import Intent
 from gateway.domain.segments import Record
 
 INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED = 1, 2, 3, 4, 5, 6
+KINDS = frozenset((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED))
 
 ATTEMPT_ID = slice(0, 16)
 OPERATION_ID = slice(16, 24)

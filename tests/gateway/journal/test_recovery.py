@@ -7,12 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import attributes as names
 from gateway.domain.attempt import Intent
-from gateway.domain.segments import SegmentWriter
+from gateway.domain.segments import SegmentWriter, read_records
 from gateway.journal import records
 from gateway.journal.journal import Journal
 from gateway.journal.limits import Limits
@@ -119,6 +120,30 @@ def test_an_end_that_rotted_on_the_disk_leaves_a_lost_attempt_not_none(tmp_path:
     successor = journal(tmp_path)
     assert successor.recovered.damaged_records == 1
     assert outcomes(ship(successor.outbox)) == {intent.attempt_id: "lost", other.attempt_id: "ok"}
+
+
+def test_a_torn_tail_is_gone_when_its_segment_is_shipped_and_the_time_of_death_is_not(tmp_path: Path) -> None:
+    dead(tmp_path, facts.intent(), facts.intent())
+    (segment,) = segments(tmp_path)
+    os.truncate(segment, segment.stat().st_size - 5)
+    died_at = segment.stat().st_mtime_ns
+    successor = journal(tmp_path)
+    assert successor.recovered.torn_bytes > 0
+    assert (read_records(segment).torn_bytes, segment.stat().st_mtime_ns) == (0, died_at)
+
+
+@pytest.mark.parametrize("which", [0, 1, -1])
+def test_a_length_that_rotted_in_a_dead_writers_last_segment_is_damage_and_not_a_tail(
+    tmp_path: Path, which: int
+) -> None:
+    dead(tmp_path, *(facts.intent() for _ in range(3)))
+    (segment,) = segments(tmp_path)
+    flipped = bytearray(segment.read_bytes())
+    flipped[read_records(segment).records[which].offset + 2] ^= 1
+    segment.write_bytes(flipped)
+    successor = journal(tmp_path)
+    assert segment.read_bytes() == flipped
+    assert (successor.recovered.damaged_records, successor.recovered.torn_bytes) == (1, 0)
 
 
 def test_recovering_twice_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from gateway.domain import attributes as names
 from gateway.domain import clock
 from gateway.domain.attempt import Intent
+from gateway.domain.segments import read_records
 from gateway.journal.journal import Journal
 from gateway.journal.parked import read_parked
 from gateway.journal.shipper import Backoff, Endpoint, Shipper
@@ -167,6 +168,21 @@ def test_a_damaged_segment_ships_what_is_sound_and_is_kept(books: Journal, colle
     (kept,) = (books._folder.path.parent / "parked").glob("*.damaged")
     assert kept.read_bytes() == flipped
     assert not segment.exists()
+
+
+def test_a_segment_with_a_rotted_length_ships_what_stands_before_it_and_is_kept(
+    books: Journal, collector: Receiver
+) -> None:
+    first, *_ = finish(books, 3)
+    (segment, _active) = segments(books._folder.path.parent)
+    flipped = bytearray(segment.read_bytes())
+    flipped[read_records(segment).records[3].offset + 2] ^= 1
+    segment.write_bytes(flipped)
+    assert shipper(books, collector).drain(10)
+    assert set(outcomes(collector.kept())) == {first.attempt_id}
+    (kept,) = (books._folder.path.parent / "parked").glob("*.damaged")
+    assert kept.read_bytes() == flipped
+    assert books.parked.damaged_segments == 1
 
 
 def test_draining_sends_what_was_recorded_a_moment_ago(books: Journal, collector: Receiver) -> None:
