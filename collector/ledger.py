@@ -119,6 +119,8 @@ class Ledger:
         paths = sorted(folder.glob(f"*{SUFFIX}"))
         for path in paths:
             self._replay(path, remember)
+        if self.damaged:
+            self.began_ms = now_ms  # Also for the starts after this one, when the damaged file may be gone.
         self._suspect = False
         self._writer = self._open_file()
 

@@ -44,7 +44,7 @@ class Account:
     invoiced_days: int
     """UTC days of the month that an import covers, with or without charges."""
     unmeasured: int
-    """Attempts without final usage by which a gap can be explained: they may be billed and are not in `metered`."""
+    """Attempts that may be billed and whose final usage never arrived: they are not in `metered`."""
     unpriced: int
     """Attempts with usage that no card prices: not in `metered`, which is a floor while this is not zero."""
     import_ids: tuple[str, ...]

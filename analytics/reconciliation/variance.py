@@ -33,7 +33,7 @@ class VarianceClass(StrEnum):
     RETRY_OR_FALLBACK = "RETRY_OR_FALLBACK"
     """Tokens billed for attempts the vendor failed after it had begun to answer."""
     ROUNDING = "ROUNDING"
-    """What rounding at the file's last decimal place makes, and no more than one unit of it."""
+    """What rounding at the file's last decimal place makes: one unit of it a row at most, and not all one way."""
     UNEXPLAINED = "UNEXPLAINED"
     """What no card row and no attempt accounts for."""
 

@@ -107,6 +107,9 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
     after, _ = reopened(tmp_path)
     assert after.damaged
     assert after.state.planned == {2}
+    after.close()
+    path.unlink()  # As a prune would: what the damaged file told is gone, and what it did not tell is still unknown.
+    assert reopened(tmp_path)[0].began_ms == NOON_MS + 1000
 
 
 def test_a_whole_ledger_knows_since_when_it_knows(tmp_path: Path) -> None:
