@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from gateway.config import Fault, RoutingFile, load
 from gateway.config.faults import did_you_mean
-from gateway.config.model import Listen, Name, Section, named
+from gateway.config.section import Listen, Name, Section, named
 
 SENDER_GATEWAY = "gateway"
 """The sender whose token `up` generates; it alone may name tenants."""

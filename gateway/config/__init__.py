@@ -2,32 +2,28 @@
 
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.load import load, load_text
-from gateway.config.model import (
-    AliasConfig,
-    AliasRung,
-    Breaker,
-    Cache,
-    Fallback,
-    RoutingConfig,
-    RoutingFile,
-    Rung,
-    Target,
-    Tenant,
-    Tier,
-    Upstream,
-)
+from gateway.config.model import RoutingConfig, RoutingFile
+from gateway.config.policies import Breaker, Cache, Fallback
+from gateway.config.tenants import Budget, Tenant
+from gateway.config.tiers import Fuse, Sla, Tier
+from gateway.config.upstreams import AliasConfig, AliasRung, AliasTier, Rung, Surface, Target, Upstream
 
 __all__ = [
     "AliasConfig",
     "AliasRung",
+    "AliasTier",
     "Breaker",
+    "Budget",
     "Cache",
     "ConfigError",
     "Fallback",
     "Fault",
+    "Fuse",
     "RoutingConfig",
     "RoutingFile",
     "Rung",
+    "Sla",
+    "Surface",
     "Target",
     "Tenant",
     "Tier",

@@ -71,6 +71,22 @@ class Intent:
     """The span of the client that called us, where it sent a traceparent."""
     server_address: str = ""
     server_port: int = 0
+    operation: str = "chat"
+    """OTel's gen_ai.operation.name: chat, text_completion or embeddings."""
+    route: str = "/v1/chat/completions"
+    """The client's route."""
+    tool_format: str = ""
+    """How the request offers tools: tools, functions, or "" for none."""
+    cache_status: str = "off"
+    """What the gateway's own cache said: hit, miss, off or bypass."""
+    batch_window_ms: int = 0
+    """The micro-batch window that gathered it; 0 = it was sent alone."""
+    batch_size: int = 1
+    """How many clients' requests the attempt carries."""
+    memory_pressure: str = ""
+    """Of a local host, when it was chosen: normal, warn or critical; "" = not known."""
+    request_content: str = ""
+    """The request's body, cut short, where the tier's logging policy keeps content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +107,14 @@ class Attempt:
     response_id: str = ""
     response_model: str = ""
     finish_reason: str = ""
+    service_tier: str = ""
+    """The processing tier the vendor says it used."""
     first_token_seconds: float | None = None
     """From the first byte sent to the first real token; None = none came."""
     breaker_transition: tuple[str, str, str] | None = None
     """(from, to, cause) when this attempt moved its breaker."""
+    response_content: str = ""
+    """The answer, cut short, where the tier's logging policy keeps content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +144,41 @@ class Operation:
     stream: bool
     cache_status: str = "off"
     user_agent: str = ""
+    operation: str = "chat"
+    route: str = "/v1/chat/completions"
+    tool_format: str = ""
+    saved_usd: Decimal | None = None
+    """What a cache hit saved, at the price of the attempt that filled the cache; None = no hit, or no price known."""
+    shared_attempt_id: str = ""
+    """The attempt of a micro-batch that answered this request along with others; "" = none."""
+    usage: Usage = NO_USAGE
+    """Of a micro-batch, this request's own slice; of a cache hit, what was not spent. Never billable."""
+    completeness: Completeness = Completeness.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A breaker that moved, or a region that browned out or recovered."""
+
+    span_id: SpanId
+    trace_id: TraceId
+    """Of the request whose attempt moved it; a new one where no request did."""
+    parent_span_id: str
+    at: int
+    tenant: TenantId
+    alias: Alias
+    tier: TierName
+    upstream: UpstreamId
+    """Empty for a region."""
+    region: str
+    scope: str
+    """breaker or region."""
+    before: str
+    """closed, open or half_open."""
+    after: str
+    cause: str
+    """A Reason, or what ended the rest: cooldown_over, answered, first_token, recovered."""
+    failures: int = 0
+    """The consecutive failures that led to it."""
+    open_seconds: float | None = None
+    """On a closing: from the first opening until now."""

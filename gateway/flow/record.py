@@ -19,7 +19,7 @@ from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
 from gateway.wire.arrival import Arrival
-from gateway.wire.body import ChatRequest
+from gateway.wire.body import ModelRequest
 
 CHOICES_MAX = 128
 """No vendor gives more choices than this in one answer."""
@@ -29,7 +29,7 @@ class RequestRecord:
     """One request's identity and timing. `route` and `request` are set once they are known."""
 
     route: Route
-    request: ChatRequest
+    request: ModelRequest
 
     def __init__(self, plane: Plane, arrival: Arrival) -> None:
         self._plane = plane

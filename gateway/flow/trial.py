@@ -24,7 +24,7 @@ from gateway.relay.stream import StreamRelay, Wants
 from gateway.relay.usage import raw_usage
 from gateway.upstream.call import Call
 from gateway.upstream.sink import Failure, Headers
-from gateway.wire.body import ChatRequest
+from gateway.wire.body import ModelRequest
 
 DRAIN_S = 5.0
 """How long an upstream may take to end an answer that is complete, before the connection is given up."""
@@ -50,7 +50,7 @@ class Owner(Protocol):
 class Trial:
     """From the intent to the end."""
 
-    def __init__(self, plane: Plane, owner: Owner, intent: Intent, request: ChatRequest, ticket: Ticket) -> None:
+    def __init__(self, plane: Plane, owner: Owner, intent: Intent, request: ModelRequest, ticket: Ticket) -> None:
         self.intent = intent
         self.ended = False
         self.sent = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from gateway.errors import InvalidRequest
+from gateway.wire.kinds import Kind
 
 MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 
@@ -19,8 +20,8 @@ ESCAPED_LETTER = b"\\u006"
 
 
 @dataclass(slots=True)
-class ChatRequest:
-    """What a chat request says that we decide by. `fields` is the parsed body and is never changed."""
+class ModelRequest:
+    """What a request for an answer says that we decide by. `fields` is the parsed body and is never changed."""
 
     body: bytes
     fields: Mapping[str, object]
@@ -34,6 +35,7 @@ class ChatRequest:
     """The client's bound on one choice of the answer; 0 = none given."""
     choices: int
     """How many choices the client asked for (`n`)."""
+    kind: Kind = Kind.CHAT
 
     def for_upstream(self, model: str, *, running_usage: bool) -> bytes:
         """The body to send: this one with `model` replaced and, on a stream, usage asked for."""
@@ -63,7 +65,7 @@ class ChatRequest:
         return options
 
 
-def read(body: bytes) -> ChatRequest:
+def read(body: bytes) -> ModelRequest:
     """The request in `body`. Raises InvalidRequest naming the field that is wrong."""
     try:
         fields = orjson.loads(body)
@@ -80,7 +82,7 @@ def read(body: bytes) -> ChatRequest:
     if options is not None and not isinstance(options, dict):
         raise InvalidRequest("`stream_options` must be an object.", param="stream_options")
     options = options or {}
-    return ChatRequest(
+    return ModelRequest(
         body=body,
         fields=fields,
         alias=alias,

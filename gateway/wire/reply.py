@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.config import Tenant
 from gateway.domain import clock
 from gateway.errors import GatewayError, Internal
-from gateway.flow.exchange import Exchange
+from gateway.flow.entrance import Handler, handler_of
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
 from gateway.wire.arrival import Arrival, request_id
@@ -61,7 +61,7 @@ class Reply:
         self.more_body = True
         self.paused = False
         self.awaits_continue = False
-        self.exchange: Exchange | None = None
+        self.exchange: Handler | None = None
         self._plane = plane
         self._wire = wire
         self._headers = headers
@@ -113,7 +113,7 @@ class Reply:
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
         arrival = Arrival(self._tenant, self._headers, self.named, body, self._started_at)
-        self.exchange = Exchange(self._plane, self, arrival)
+        self.exchange = handler_of(self._plane, self, arrival)
         self.exchange.start()
 
     def fail(self) -> None:

@@ -142,9 +142,8 @@ def test_overlapping_rate_cards_are_refused(folder: Path) -> None:
     assert "overlap" in faults(GOOD + card.replace("2023", "2024"), folder)[0]
 
 
-@pytest.mark.parametrize("value", ["exact", "template"])
-def test_a_mode_this_version_lacks_is_refused_rather_than_ignored(value: str, folder: Path) -> None:
-    assert "not served by this version" in faults(GOOD + f"cache: {{mode: {value}}}\n", folder)[0]
+def test_a_mode_that_does_not_exist_is_refused_rather_than_ignored(folder: Path) -> None:
+    assert "cache.mode: Input should be 'off', 'exact'" in faults(GOOD + "cache: {mode: semantic}\n", folder)[0]
 
 
 def test_a_comma_separated_name_list_is_a_ladder(folder: Path) -> None:

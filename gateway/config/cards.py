@@ -1,0 +1,48 @@
+"""Rate cards as the file writes them."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from gateway.config.faults import did_you_mean
+from gateway.config.section import Name, Section
+from gateway.domain.rate_card import RateCard
+from gateway.domain.usage import TokenClass
+
+
+class RateCardEntry(Section):
+    """A card as the file writes it: dollars per million tokens, quoted or not, never rounded."""
+
+    provider: Name
+    model: str = Field(min_length=1)
+    account: str = ""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    effective_from: datetime
+    effective_to: datetime | None = None
+    per_million_tokens: dict[str, Decimal] = Field(min_length=1)
+
+    @field_validator("per_million_tokens")
+    @classmethod
+    def _classes(cls, prices: dict[str, Decimal]) -> dict[str, Decimal]:
+        known = ["input", *(c.value for c in TokenClass if c is not TokenClass.INPUT_UNCACHED)]
+        for name in prices:
+            if name not in known:
+                raise ValueError(f"no token class {name!r}" + did_you_mean(name, known))
+        return prices
+
+    def card(self) -> RateCard:
+        """The card of the domain. Raises RateCardInvalid."""
+        return RateCard(
+            provider=self.provider,
+            model=self.model,
+            account=self.account,
+            currency=self.currency,
+            effective_from=self.effective_from,
+            effective_to=self.effective_to,
+            per_million={
+                TokenClass.INPUT_UNCACHED if name == "input" else TokenClass(name): price
+                for name, price in self.per_million_tokens.items()
+            },
+        )
