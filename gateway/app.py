@@ -1,6 +1,6 @@
 """The routes off the data path: models, health, metrics, the API's description, and an OpenAI envelope for every error.
 
-The chat route is answered below the framework (gateway/wire); here it only refuses other methods and is described.
+What asks a model is answered below the framework (gateway/wire); here it only refuses other methods and is described.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,9 @@ from gateway.config import Tenant
 from gateway.errors import CallerError, GatewayError, Internal, MethodNotAllowed, Unauthenticated, UnknownRoute
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
-from gateway.openapi import CHAT_PATH, ERROR_RESPONSES, chat_operation
+from gateway.openapi import ERROR_RESPONSES, operation
 from gateway.wire.arrival import request_id
+from gateway.wire.kinds import Kind
 
 VERSION = "0.1.0"
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -69,12 +70,14 @@ def create_app(plane_of: Callable[[], Plane | None], *, lifespan: Any = None) ->
         registry.register(plane().metrics)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.api_route(CHAT_PATH, methods=OTHER_METHODS, include_in_schema=False)
-    async def chat(request: Request) -> Response:
+    async def only_post(request: Request) -> Response:
         return _answer(request, MethodNotAllowed(f"{request.method} is not a method of this path."), {"allow": "POST"})
 
+    for kind in Kind:
+        app.add_api_route(kind.route, only_post, methods=OTHER_METHODS, include_in_schema=False)
+
     _install_errors(app)
-    _describe_chat(app)
+    _describe_data_path(app)
     return app
 
 
@@ -107,11 +110,11 @@ def _answer(request: Request, error: GatewayError, headers: dict[str, str] | Non
     return Response(body, error.status, {**own, **(headers or {})})
 
 
-def _describe_chat(app: FastAPI) -> None:
+def _describe_data_path(app: FastAPI) -> None:
     def description() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schema["paths"][CHAT_PATH] = {"post": chat_operation()}
+            schema["paths"].update({kind.route: {"post": operation(kind)} for kind in Kind})
             schema.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             app.openapi_schema = schema
         return app.openapi_schema

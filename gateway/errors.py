@@ -46,7 +46,7 @@ class CallerError(GatewayError):
 
 
 class InvalidRequest(CallerError):
-    """The body is not a chat request; `param` names the field."""
+    """The body is not a request of its route's kind; `param` names the field."""
 
 
 class Unauthenticated(CallerError):

@@ -42,6 +42,8 @@ class Forecast:
         if card is None or card.currency != "USD":
             return NO_QUOTE
         price_in, price_out = card.unit_price(TokenClass.INPUT_UNCACHED), card.unit_price(TokenClass.OUTPUT)
+        if not output_tokens_max:
+            price_out = Decimal(0)  # Embeddings: their cards need no price of what there is none of.
         if price_in is None or price_out is None:
             return NO_QUOTE
         reasoning = card.unit_price(TokenClass.REASONING)

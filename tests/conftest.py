@@ -17,12 +17,17 @@ from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from hypothesis import HealthCheck, settings
 
 import sql
 from gateway.domain import clock
 from sql import clients, credentials
 
 ROOT = Path(__file__).parent.parent
+
+# How long hypothesis takes to draw says how busy the machine is, and nothing of the code.
+settings.register_profile("tollway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tollway")
 _READY = re.compile(r"the store answers on (http://\S+?)/?$")
 
 

@@ -61,7 +61,7 @@ class Exchange:
         """Read the request, find its route, and ask for a slot."""
         arrival, plane, record = self._arrival, self._plane, self._record
         try:
-            record.request = read(arrival.body)
+            record.request = read(arrival.body, arrival.kind)
             self._route = record.route = plane.catalogue.find(arrival.tenant, record.request.alias, arrival.tier())
         except GatewayError as error:
             self._finished = True

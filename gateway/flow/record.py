@@ -20,9 +20,10 @@ from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest
+from gateway.wire.kinds import Kind
 
 CHOICES_MAX = 128
-"""No vendor gives more choices than this in one answer."""
+"""No vendor gives more choices than this for one prompt."""
 
 
 class RequestRecord:
@@ -83,6 +84,9 @@ class RequestRecord:
             client_parent_span_id=self._client_span,
             server_address=endpoint.host,
             server_port=endpoint.port,
+            operation=self.request.kind.operation,
+            route=self.request.kind.route,
+            tool_format=self.request.tool_format,
         )
 
     def operation(self, outcome: Outcome, reason: Reason | None, status: int, trial: Trial | None) -> Operation:
@@ -107,6 +111,9 @@ class RequestRecord:
             first_token_seconds=trial.first_token_s if trial else None,
             stream=self.request.stream,
             user_agent=self._arrival.user_agent(),
+            operation=self.request.kind.operation,
+            route=self.request.kind.route,
+            tool_format=self.request.tool_format,
         )
 
     def quote(self, rung: Rung) -> Quote:
@@ -123,7 +130,10 @@ class RequestRecord:
     def _output_tokens_max(self) -> int:
         """The most the answer can hold, all choices together. What a client asks beyond the alias does not count."""
         request, most = self.request, self.route.alias.max_output_tokens
-        return min(request.max_output_tokens or most, most) * min(max(request.choices, 1), CHOICES_MAX)
+        if request.kind is Kind.EMBEDDINGS:
+            return 0
+        choices = min(max(request.choices, request.best_of, 1), CHOICES_MAX) * request.inputs
+        return min(request.max_output_tokens or most, most) * choices
 
     def _unix_nanos(self, now: float) -> int:
         """An instant of the steady clock as a stamp: spans of one request never run backwards."""

@@ -82,6 +82,7 @@ class Trial:
             attempt_id=intent.attempt_id,
             trace_id=intent.trace_id,
             span_id=intent.span_id,
+            kind=self._request.kind,
         )
         if self._request.stream:
             self._first_token_lane.join(self._no_token_in_time, clock.monotonic())
@@ -128,7 +129,7 @@ class Trial:
         if self._request.stream and 200 <= status < 300 and is_stream:
             wants = Wants(tail=self._request.wants_usage, running=self._request.wants_running_usage)
             running = self._plane.upstreams[self.intent.upstream].endpoint.upstream.running_usage
-            self._relay = StreamRelay(wants, running_usage=running, choices=self._request.choices)
+            self._relay = StreamRelay(wants, running_usage=running, choices=self._request.finishes)
 
     def data(self, piece: bytes) -> None:
         """More of the answer."""

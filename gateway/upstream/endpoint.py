@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from gateway.config import Upstream
+from gateway.wire.kinds import Kind
 
 HOP_BY_HOP = frozenset(
     {
@@ -64,7 +65,7 @@ WITHHELD = HOP_BY_HOP | OURS | PRIVATE
 
 
 class Endpoint:
-    """Where an upstream's chat completions are."""
+    """Where an upstream answers each kind of request."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -73,26 +74,36 @@ class Endpoint:
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if self.tls else 80)
         query = f"?{parts.query}" if parts.query else ""
-        path = f"{parts.path.rstrip('/')}/chat/completions{query}"
+        prefix = parts.path.rstrip("/")
         host = f"[{self.host}]" if ":" in self.host else self.host
         shown = host if parts.port is None else f"{host}:{parts.port}"
         key = upstream.api_key.get_secret_value()
-        lines = [f"POST {path} HTTP/1.1", f"host: {shown}"]
+        lines = [f"host: {shown}"]
         if key:
             lines.append(f"authorization: Bearer {key}")
-        # Compressed answers could not be read for usage without inflating them, and chat answers are small.
+        # Compressed answers could not be read for usage without inflating them, and most answers are small.
         lines += ["content-type: application/json", "accept-encoding: identity", ""]
-        self._start = "\r\n".join(lines).encode("latin-1")
+        rest = "\r\n".join(lines)
+        self._starts = {
+            kind: f"POST {prefix}{kind.upstream_path}{query} HTTP/1.1\r\n{rest}".encode("latin-1") for kind in Kind
+        }
 
     def request_head(
-        self, passed_on: bytes, *, content_length: int, attempt_id: str, trace_id: str, span_id: str
+        self,
+        passed_on: bytes,
+        *,
+        content_length: int,
+        attempt_id: str,
+        trace_id: str,
+        span_id: str,
+        kind: Kind = Kind.CHAT,
     ) -> bytes:
         """The head of one request, blank line included. `passed_on` comes from `pass_on`."""
         own = (
             f"content-length: {content_length}\r\nx-client-request-id: {attempt_id}\r\n"
             f"traceparent: 00-{trace_id}-{span_id}-01\r\n\r\n"
         )
-        return b"".join((self._start, passed_on, own.encode("ascii")))
+        return b"".join((self._starts[kind], passed_on, own.encode("ascii")))
 
 
 def pass_on(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

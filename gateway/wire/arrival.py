@@ -1,4 +1,4 @@
-"""A chat request as it reached us, and what its headers say that we decide by."""
+"""A request for an answer as it reached us, and what its headers say that we decide by."""
 
 import hashlib
 import re
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.config import Tenant
 from gateway.domain.ids import RequestId, TraceId, new_request_id, new_trace_id
+from gateway.wire.kinds import Kind
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
@@ -27,6 +28,7 @@ class Arrival:
     body: bytes
     started_at: int
     """Unix nanoseconds when its head was read."""
+    kind: Kind = Kind.CHAT
 
     def request_id(self) -> RequestId:
         """The client's `x-request-id` if it sent one that fits a header and a column, else one of ours."""

@@ -1,12 +1,13 @@
-"""The body of a chat request: parsed once, checked only where we decide by it, sent on with only our changes in it.
+"""A request's body: parsed once, checked only where we decide by it, sent on with only our changes in it.
 
 Every other field, known to us or not, goes upstream as the client wrote it: the changed values are spliced into the
 client's own bytes. Where a splice could be ambiguous the parsed body is serialised again instead.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import UnionType
 
 import orjson
 
@@ -34,8 +35,19 @@ class ModelRequest:
     max_output_tokens: int
     """The client's bound on one choice of the answer; 0 = none given."""
     choices: int
-    """How many choices the client asked for (`n`)."""
+    """How many choices the client asked for, of each prompt (`n`)."""
+    best_of: int = 0
+    """Of completions: how many are made of each prompt, whatever is shown; 0 = not said."""
+    inputs: int = 1
+    """How many prompts (completions) or inputs (embeddings) it carries."""
     kind: Kind = Kind.CHAT
+    tool_format: str = ""
+    """How the request offers tools: tools, functions, or "" for none."""
+
+    @property
+    def finishes(self) -> int:
+        """How many choices the whole answer has."""
+        return self.choices * self.inputs
 
     def for_upstream(self, model: str, *, running_usage: bool) -> bytes:
         """The body to send: this one with `model` replaced and, on a stream, usage asked for."""
@@ -55,8 +67,8 @@ class ModelRequest:
         return b"".join(parts)
 
     def _stream_options(self, running_usage: bool) -> dict[str, object] | None:
-        if not self.stream:
-            return None
+        if not self.stream or self.kind is Kind.RESPONSES:
+            return None  # A response's last event carries its usage unasked.
         given = self.fields.get("stream_options")
         options = dict(given) if isinstance(given, Mapping) else {}
         options["include_usage"] = True
@@ -65,8 +77,8 @@ class ModelRequest:
         return options
 
 
-def read(body: bytes) -> ModelRequest:
-    """The request in `body`. Raises InvalidRequest naming the field that is wrong."""
+def read(body: bytes, kind: Kind = Kind.CHAT) -> ModelRequest:
+    """The request of that kind in `body`. Raises InvalidRequest naming the field that is wrong."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -76,12 +88,13 @@ def read(body: bytes) -> ModelRequest:
     alias = fields.get("model")
     if not isinstance(alias, str) or not alias:
         raise InvalidRequest("Name a model: `model` must be a non-empty string.", param="model")
+    return READERS[kind](body, fields, alias)
+
+
+def _chat(body: bytes, fields: Mapping[str, object], alias: str) -> ModelRequest:
     if not isinstance(fields.get("messages"), list):
         raise InvalidRequest("`messages` must be an array of messages.", param="messages")
-    options = fields.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise InvalidRequest("`stream_options` must be an object.", param="stream_options")
-    options = options or {}
+    options = _options(fields)
     return ModelRequest(
         body=body,
         fields=fields,
@@ -91,7 +104,112 @@ def read(body: bytes) -> ModelRequest:
         wants_running_usage=options.get("continuous_usage_stats") is True,
         max_output_tokens=max(_whole(fields, "max_tokens"), _whole(fields, "max_completion_tokens")),
         choices=_whole(fields, "n") or 1,
+        tool_format=_tool_format(fields),
     )
+
+
+def _completions(body: bytes, fields: Mapping[str, object], alias: str) -> ModelRequest:
+    prompt = fields.get("prompt")
+    if not isinstance(prompt, str | list):
+        raise InvalidRequest("`prompt` must be a string or an array.", param="prompt")
+    options = _options(fields)
+    return ModelRequest(
+        body=body,
+        fields=fields,
+        alias=alias,
+        stream=_flag(fields, "stream"),
+        wants_usage=options.get("include_usage") is True,
+        wants_running_usage=options.get("continuous_usage_stats") is True,
+        max_output_tokens=_whole(fields, "max_tokens"),
+        choices=_whole(fields, "n") or 1,
+        best_of=_whole(fields, "best_of"),
+        inputs=_count(prompt),
+        kind=Kind.COMPLETIONS,
+    )
+
+
+def _embeddings(body: bytes, fields: Mapping[str, object], alias: str) -> ModelRequest:
+    given = fields.get("input")
+    if not isinstance(given, str | list):
+        raise InvalidRequest("`input` must be a string or an array.", param="input")
+    return ModelRequest(
+        body=body,
+        fields=fields,
+        alias=alias,
+        stream=False,
+        wants_usage=False,
+        wants_running_usage=False,
+        max_output_tokens=0,
+        choices=1,
+        inputs=_count(given),
+        kind=Kind.EMBEDDINGS,
+    )
+
+
+CONTEXTS: Mapping[str, tuple[type | UnionType, str]] = {
+    "input": (str | list, "a string or an array"),
+    "prompt": (dict, "an object"),
+    "previous_response_id": (str, "a string"),
+    "conversation": (str | dict, "a string or an object"),
+}
+"""What a response can be made of: at least one of these, each of its type."""
+
+
+def _responses(body: bytes, fields: Mapping[str, object], alias: str) -> ModelRequest:
+    given = False
+    for name, (expected, words) in CONTEXTS.items():
+        value = fields.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, expected):
+            raise InvalidRequest(f"`{name}` must be {words}.", param=name)
+        given = True
+    if not given:
+        message = "Give `input`, or one of `prompt`, `previous_response_id` and `conversation`."
+        raise InvalidRequest(message, param="input")
+    _options(fields)
+    return ModelRequest(
+        body=body,
+        fields=fields,
+        alias=alias,
+        stream=_flag(fields, "stream"),
+        wants_usage=True,
+        wants_running_usage=True,
+        max_output_tokens=_whole(fields, "max_output_tokens"),
+        choices=1,
+        kind=Kind.RESPONSES,
+        tool_format=_tool_format(fields),
+    )
+
+
+READERS: Mapping[Kind, Callable[[bytes, Mapping[str, object], str], ModelRequest]] = {
+    Kind.CHAT: _chat,
+    Kind.COMPLETIONS: _completions,
+    Kind.EMBEDDINGS: _embeddings,
+    Kind.RESPONSES: _responses,
+}
+
+
+def _options(fields: Mapping[str, object]) -> Mapping[str, object]:
+    options = fields.get("stream_options")
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise InvalidRequest("`stream_options` must be an object.", param="stream_options")
+    return options
+
+
+def _tool_format(fields: Mapping[str, object]) -> str:
+    """How tools are offered; what is no list is left for the vendor to refuse."""
+    for name in ("tools", "functions"):
+        if isinstance(offered := fields.get(name), list) and offered:
+            return name
+    return ""
+
+
+def _count(given: str | list[object]) -> int:
+    """How many prompts: an array of strings or of token arrays has one each, an array of tokens is one."""
+    return len(given) if isinstance(given, list) and given and isinstance(given[0], str | list) else 1
 
 
 def _flag(fields: Mapping[str, object], name: str) -> bool:

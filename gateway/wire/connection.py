@@ -1,8 +1,9 @@
-"""uvicorn's HTTP connection with a data path of its own: POST /v1/chat/completions never enters the framework.
+"""uvicorn's HTTP connection with a data path of its own: a POST that asks a model never enters the framework.
 
 Sockets, signals, keep-alive, lifespan and workers stay uvicorn's, and every other route goes to the ASGI application.
-The chat route is answered by a Reply, which stands in uvicorn's pipeline like any other request, so that answers keep
-their order. What this class stands on inside uvicorn is pinned by tests/gateway/wire/test_uvicorn_internals.py.
+What is ours (gateway/wire/kinds.py) is answered by a Reply, which stands in uvicorn's pipeline like any other request,
+so that answers keep their order. What this class stands on inside uvicorn is pinned by
+tests/gateway/wire/test_uvicorn_internals.py.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ from uvicorn.server import ServerState
 from gateway.domain import clock
 from gateway.errors import BodyTooLarge, GatewayError, HeadersTooLarge, InvalidRequest, Unauthenticated
 from gateway.flow.plane import Plane
+from gateway.wire.kinds import OF_PATH
 from gateway.wire.reply import Reply
 
 logger = logging.getLogger(__name__)
 
-ROUTE = b"/v1/chat/completions"
 HEAD_BYTES_MAX = 65_536
 HEAD_TOO_LONG = f"The head is longer than {HEAD_BYTES_MAX} bytes."
 PIPELINED_MAX = 16
@@ -154,12 +155,13 @@ class GatewayConnection(HttpToolsProtocol):
         if self._read_bytes > HEAD_BYTES_MAX and _size(self.url, self.headers) > HEAD_BYTES_MAX:
             self._refusal = HeadersTooLarge(HEAD_TOO_LONG)
             raise self._refusal
-        if self.url.partition(b"?")[0] != ROUTE or self.parser.get_method() != b"POST":
+        kind = OF_PATH.get(self.url.partition(b"?")[0])
+        if kind is None or self.parser.get_method() != b"POST":
             self._hand_over()
             return
         version = self.parser.get_http_version()
         keep_alive = version != "1.0" and (self.parser.should_keep_alive() or self.parser.should_upgrade())
-        reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive)
+        reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive, kind=kind)
         reply.awaits_continue = reply.named.get(b"expect", b"").lower() == b"100-continue"
         self._screen(reply)
         before, self.cycle, self._reply = self.cycle, reply, reply

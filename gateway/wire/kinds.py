@@ -17,6 +17,11 @@ class Kind(StrEnum):
         return ROUTES[self]
 
     @property
+    def upstream_path(self) -> str:
+        """The path below an upstream's base URL."""
+        return ROUTES[self].removeprefix("/v1")
+
+    @property
     def operation(self) -> str:
         """OTel's gen_ai.operation.name."""
         return OPERATIONS[self]
@@ -35,3 +40,6 @@ OPERATIONS = {
     Kind.EMBEDDINGS: "embeddings",
     Kind.RESPONSES: "chat",
 }
+
+OF_PATH = {route.encode(): kind for kind, route in ROUTES.items()}
+"""The kind that a POST to a path asks for."""

@@ -15,6 +15,7 @@ from gateway.flow.entrance import Handler, handler_of
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
 from gateway.wire.arrival import Arrival, request_id
+from gateway.wire.kinds import Kind
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -53,7 +54,14 @@ class Reply:
     message_event = NO_EVENT
 
     def __init__(
-        self, plane: Plane, wire: Wire, headers: list[tuple[bytes, bytes]], *, version: str, keep_alive: bool
+        self,
+        plane: Plane,
+        wire: Wire,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        version: str,
+        keep_alive: bool,
+        kind: Kind = Kind.CHAT,
     ) -> None:
         self.response_complete = False
         self.disconnected = False
@@ -65,6 +73,7 @@ class Reply:
         self._plane = plane
         self._wire = wire
         self._headers = headers
+        self._kind = kind
         self.named = dict(headers)
         self._chunked = version != "1.0"
         self._pieces: list[bytes] = []
@@ -112,7 +121,7 @@ class Reply:
             return
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
-        arrival = Arrival(self._tenant, self._headers, self.named, body, self._started_at)
+        arrival = Arrival(self._tenant, self._headers, self.named, body, self._started_at, self._kind)
         self.exchange = handler_of(self._plane, self, arrival)
         self.exchange.start()
 

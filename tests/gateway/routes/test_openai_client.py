@@ -169,7 +169,7 @@ async def test_our_own_errors_have_their_classes(upstream: ScriptedUpstream) -> 
             with pytest.raises(openai.BadRequestError) as bad:
                 await ai.chat.completions.create(model="", messages=HI)
             with pytest.raises(openai.NotFoundError) as no_route:
-                await ai.embeddings.create(model="fast", input="x")
+                await ai.images.generate(model="fast", prompt="x")
     assert [e.value.code for e in (unknown_key, not_allowed, no_model, bad, no_route)] == [
         "invalid_api_key",
         "tier_not_allowed",

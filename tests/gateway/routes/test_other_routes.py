@@ -5,6 +5,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.wire.kinds import ROUTES, Kind
 from tests.gateway.fakes import ScriptedUpstream, drop
 from tests.gateway.serving import chat_request, gateway, routing
 
@@ -18,11 +19,12 @@ async def test_health_needs_no_key_and_readiness_ends_with_draining(upstream: Sc
         assert (await client.get("/healthz")).status_code == 200
 
 
+@pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"])
-async def test_the_chat_route_takes_nothing_but_post(upstream: ScriptedUpstream, method: str) -> None:
+async def test_what_asks_a_model_takes_nothing_but_post(upstream: ScriptedUpstream, method: str, kind: Kind) -> None:
     async with gateway(routing(upstream.url)) as served, served.client() as client:
-        got = await client.request(method, "/v1/chat/completions")
-        head = await client.head("/v1/chat/completions")
+        got = await client.request(method, kind.route)
+        head = await client.head(kind.route)
     assert (got.status_code, got.json()["error"]["code"]) == (405, "method_not_allowed")
     assert got.headers["allow"] == "POST"
     assert (head.status_code, head.content) == (405, b"")
@@ -46,8 +48,8 @@ async def test_the_api_is_described_without_a_page_that_needs_the_internet(upstr
     async with gateway(routing(upstream.url)) as served, served.client() as client:
         described = (await client.get("/openapi.json")).json()
         pages = [(await client.get(path)).status_code for path in ("/docs", "/redoc")]
-    assert {"/v1/chat/completions", "/v1/models", "/healthz", "/readyz", "/metrics"} == set(described["paths"])
-    assert described["paths"]["/v1/chat/completions"]["post"]["requestBody"]["required"]
+    assert {*ROUTES.values(), "/v1/models", "/healthz", "/readyz", "/metrics"} <= set(described["paths"])
+    assert all(described["paths"][kind.route]["post"]["requestBody"]["required"] for kind in Kind)
     assert pages == [404, 404]
 
 

@@ -4,11 +4,12 @@ import pytest
 
 from gateway.config import Upstream
 from gateway.upstream.endpoint import Endpoint, pass_on
+from gateway.wire.kinds import Kind
 
 
-def head(base_url: str, key: str = "sk-vendor", passed_on: bytes = b"") -> list[str]:
+def head(base_url: str, key: str = "sk-vendor", passed_on: bytes = b"", kind: Kind = Kind.CHAT) -> list[str]:
     endpoint = Endpoint(Upstream(name="u", base_url=base_url, api_key=key, provider="p", account="a"))
-    raw = endpoint.request_head(passed_on, content_length=7, attempt_id="A", trace_id="T", span_id="S")
+    raw = endpoint.request_head(passed_on, content_length=7, attempt_id="A", trace_id="T", span_id="S", kind=kind)
     assert raw.endswith(b"\r\n\r\n")
     return raw.decode().split("\r\n")[:-2]
 
@@ -38,6 +39,19 @@ PLACES = [
 def test_an_address_is_taken_apart_as_it_is_written(base_url: str, path: str, host: str) -> None:
     first, second, *_ = head(base_url)
     assert (first, second) == (f"POST {path} HTTP/1.1", f"host: {host}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (Kind.CHAT, "/v1/chat/completions"),
+        (Kind.COMPLETIONS, "/v1/completions"),
+        (Kind.EMBEDDINGS, "/v1/embeddings"),
+        (Kind.RESPONSES, "/v1/responses"),
+    ],
+)
+def test_each_kind_has_its_own_path(kind: Kind, path: str) -> None:
+    assert head("http://h/v1", kind=kind)[0] == f"POST {path} HTTP/1.1"
 
 
 def test_an_upstream_without_a_key_gets_none() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
 from gateway.wire.body import read
+from gateway.wire.kinds import Kind
 
 MESSAGES = '"messages":[{"role":"user","content":"Hi"}]'
 
@@ -46,6 +47,81 @@ def test_what_is_no_chat_request_is_refused_by_the_field_that_is_wrong(raw: byte
         read(raw)
     assert caught.value.param == param
     assert caught.value.status == 400
+
+
+KINDS_BAD = [
+    (Kind.COMPLETIONS, {}, "prompt"),
+    (Kind.COMPLETIONS, {"prompt": None}, "prompt"),
+    (Kind.COMPLETIONS, {"prompt": {}}, "prompt"),
+    (Kind.COMPLETIONS, {"prompt": "x", "best_of": -1}, "best_of"),
+    (Kind.COMPLETIONS, {"prompt": "x", "stream_options": 1}, "stream_options"),
+    (Kind.EMBEDDINGS, {}, "input"),
+    (Kind.EMBEDDINGS, {"input": 5}, "input"),
+    (Kind.RESPONSES, {}, "input"),
+    (Kind.RESPONSES, {"input": None}, "input"),
+    (Kind.RESPONSES, {"input": {}}, "input"),
+    (Kind.RESPONSES, {"prompt": "pmpt_1"}, "prompt"),
+    (Kind.RESPONSES, {"input": "x", "previous_response_id": 7}, "previous_response_id"),
+    (Kind.RESPONSES, {"conversation": []}, "conversation"),
+    (Kind.RESPONSES, {"input": "x", "stream": 1}, "stream"),
+    (Kind.RESPONSES, {"input": "x", "max_output_tokens": "1"}, "max_output_tokens"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "param"), KINDS_BAD, ids=str)
+def test_each_kind_refuses_by_its_own_fields(kind: Kind, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(json.dumps({"model": "fast", **fields}).encode(), kind)
+    assert caught.value.param == param
+
+
+KINDS_GOOD = [
+    (Kind.COMPLETIONS, {"prompt": "x", "best_of": 4, "n": 2, "max_tokens": 3}, (1, 2, 4, 3)),
+    (Kind.COMPLETIONS, {"prompt": [1, 2, 3]}, (1, 1, 0, 0)),
+    (Kind.COMPLETIONS, {"prompt": ["a", "b"], "n": 2}, (2, 4, 0, 0)),
+    (Kind.COMPLETIONS, {"prompt": [[1], [2], [3]]}, (3, 3, 0, 0)),
+    (Kind.EMBEDDINGS, {"input": ["a", "b"], "stream": "no field of theirs"}, (2, 2, 0, 0)),
+    (Kind.EMBEDDINGS, {"input": []}, (1, 1, 0, 0)),
+    (Kind.RESPONSES, {"input": [{"role": "user"}, {}], "max_output_tokens": 9}, (1, 1, 0, 9)),
+    (Kind.RESPONSES, {"conversation": "conv_1"}, (1, 1, 0, 0)),
+    (Kind.RESPONSES, {"prompt": {"id": "pmpt_1"}, "input": None}, (1, 1, 0, 0)),
+    (Kind.RESPONSES, {"previous_response_id": "resp_1"}, (1, 1, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "read_as"), KINDS_GOOD, ids=str)
+def test_each_kind_says_how_much_it_asks_for(kind: Kind, fields: dict[str, Any], read_as: tuple[int, ...]) -> None:
+    request = read(json.dumps({"model": "fast", **fields}).encode(), kind)
+    assert request.kind is kind
+    assert (request.inputs, request.finishes, request.best_of, request.max_output_tokens) == read_as
+
+
+@pytest.mark.parametrize(
+    ("fields", "tool_format"),
+    [
+        ({}, ""),
+        ({"tools": []}, ""),
+        ({"tools": "x"}, ""),
+        ({"tools": [{}], "functions": [{}]}, "tools"),
+        ({"tools": None, "functions": [{}]}, "functions"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", [Kind.CHAT, Kind.RESPONSES])
+def test_how_tools_are_offered_is_read(kind: Kind, fields: dict[str, Any], tool_format: str) -> None:
+    raw = json.dumps({"model": "fast", "messages": [], "input": "x", **fields}).encode()
+    assert read(raw, kind).tool_format == tool_format
+
+
+def test_only_chat_and_completions_are_asked_for_their_usage_on_a_stream() -> None:
+    raw = json.dumps({"model": "fast", "messages": [], "input": "x", "prompt": "x", "stream": True}).encode()
+    unchanged = json.loads(raw) | {"model": "gpt"}
+    responses = unchanged | {"prompt": {}}
+    assert json.loads(read(json.dumps(responses).encode(), Kind.RESPONSES).for_upstream("gpt", running_usage=True)) == (
+        responses
+    )
+    assert json.loads(read(raw, Kind.EMBEDDINGS).for_upstream("gpt", running_usage=True)) == unchanged
+    assert "stream_options" in json.loads(read(raw, Kind.COMPLETIONS).for_upstream("gpt", running_usage=False))
 
 
 def test_what_we_decide_by_is_read() -> None:
