@@ -14,7 +14,7 @@ from gateway.breaker import Policy
 from gateway.breakers import Breakers
 from gateway.catalogue import Catalogue
 from gateway.config import RoutingConfig
-from gateway.domain.attempt import Attempt, Intent, Operation
+from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
 from gateway.estimate import Forecast
 from gateway.flow.deadlines import Lanes
@@ -39,6 +39,9 @@ class Books(Protocol):
 
     def operation(self, operation: Operation) -> None:
         """The client's request, ended."""
+
+    def transition(self, transition: Transition) -> None:
+        """A breaker or a region that moved."""
 
 
 class Stoppable(Protocol):

@@ -4,8 +4,8 @@ What it promises:
 - An intent that returned survives kill -9, and ends as exactly one span: the attempt's own, or one with outcome `lost`.
 - After power loss that holds for all but the last 50 ms, and without that window for `intent_synced`.
 - When its bound or the disk is reached, new intents are refused (JournalFull: the policy is to shed); attempts under
-  way keep the room they need. Only what costs nothing, an operation or a refusal that never held an intent, is then
-  counted instead of recorded.
+  way keep the room they need. Only what costs nothing (an operation or a refusal that never held an intent, a
+  transition) is then counted instead of recorded.
 It sends nothing: that is the shipper's.
 """
 
@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 
 from gateway.domain import clock
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome
+from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
 from gateway.journal import records
 from gateway.journal.ballast import Ballast
 from gateway.journal.folder import Folder
@@ -110,6 +110,12 @@ class Journal:
         key = operation.span_id
         with self._lock:
             self._keep(records.OPERATION, key, payload, admitted=key in self._operations)
+
+    def transition(self, transition: Transition) -> None:
+        """Record that a breaker or a region moved."""
+        payload = bytes.fromhex(transition.span_id) + self._spans.transition(transition)
+        with self._lock:
+            self._keep(records.TRANSITION, transition.span_id, payload, admitted=False)
 
     def seal(self) -> None:
         """Hand all spans recorded so far to the outbox, without waiting for a segment's age. Raises OSError."""
@@ -208,7 +214,8 @@ class Journal:
                     continue
                 return
             del self._backlog[0]
-            (self._operations if kind == records.OPERATION else self._open).pop(key, None)
+            if kind != records.TRANSITION:
+                (self._operations if kind == records.OPERATION else self._open).pop(key, None)
 
     def _withdraw(self, intent: Intent) -> None:
         with self._lock:

@@ -9,9 +9,7 @@ import threading
 from gateway.domain.segments import SegmentWriter, sync_folder
 from gateway.journal.folder import Folder
 from gateway.journal.outbox import Outbox, Sealed
-from gateway.journal.records import CARRY, END, OPERATION
-
-_SHIPPABLE = frozenset((END, OPERATION))
+from gateway.journal.records import CARRY, SHIPPED
 
 
 class Log:
@@ -50,7 +48,7 @@ class Log:
     def append(self, kind: int, payload: bytes) -> None:
         """Write one record; it survives kill -9. Under `lock`. Raises OSError, and then nothing was written."""
         self._active.append(kind, payload)
-        if kind in _SHIPPABLE:
+        if kind in SHIPPED:
             self.ships = True
 
     def rotate(self, carry: bytes) -> None:

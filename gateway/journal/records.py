@@ -7,6 +7,7 @@ kind        payload
 4 CARRY     intents still unfinished when a segment began: (u32 length, u8 attempt is open, INTENT payload)*
 5 WITHDRAWN attempt id (16): the intent was never acted on; there is no span
 6 PARKED    the reason in UTF-8, NUL, OTLP bytes of the span nobody takes
+7 TRANSITION span id (8), OTLP bytes of the span of a breaker or region that moved
 """
 
 import json
@@ -20,15 +21,19 @@ import orjson
 from gateway.domain.attempt import Intent
 from gateway.domain.segments import Record
 
-INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED = 1, 2, 3, 4, 5, 6
-KINDS = frozenset((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED))
+INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION = 1, 2, 3, 4, 5, 6, 7
+KINDS = frozenset((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION))
+SHIPPED = frozenset((END, OPERATION, TRANSITION))
+"""The kinds that hold a span."""
 
 ATTEMPT_ID = slice(0, 16)
 OPERATION_ID = slice(16, 24)
 _JSON = 24
-_SPAN_STARTS = {END: 16, OPERATION: 8}
+_SPAN_STARTS = {END: 16, OPERATION: 8, TRANSITION: 8}
 _ENTRY = Struct("<IB")
 _FIELDS = frozenset(field.name for field in fields(Intent))
+_DECIMALS = frozenset(field.name for field in fields(Intent) if field.type in (Decimal, Decimal | None))
+"""JSON has no decimals: these are texts there."""
 
 
 class RecordInvalid(ValueError):
@@ -50,8 +55,8 @@ def decode_intent(payload: bytes) -> Intent:
     """An INTENT's payload; fields of another version are left out. Raises RecordInvalid."""
     try:
         known = {name: value for name, value in orjson.loads(payload[_JSON:]).items() if name in _FIELDS}
-        if known.get("estimated_cost_usd") is not None:
-            known["estimated_cost_usd"] = Decimal(known["estimated_cost_usd"])
+        for name in _DECIMALS & known.keys():
+            known[name] = None if known[name] is None else Decimal(known[name])
         return Intent(**known)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as cause:
         raise RecordInvalid(f"an intent that cannot be read: {cause}") from cause

@@ -226,6 +226,10 @@ def _lost_operation(intents: list[Intent], at: int) -> Operation:
         queue_seconds=last.queue_seconds,
         first_token_seconds=None,
         stream=last.stream,
+        cache_status=last.cache_status,
+        operation=last.operation,
+        route=last.route,
+        tool_format=last.tool_format,
     )
 
 

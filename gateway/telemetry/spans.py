@@ -1,24 +1,23 @@
-"""Attempts and operations as OTLP spans, in bytes: what the journal keeps and the shipper sends.
+"""Attempts, operations and transitions as OTLP spans, in bytes: what the journal keeps and the shipper sends.
 
 Each result is one whole ExportTraceServiceRequest (resource, scope, one span); results joined end to end are again one
-valid request. An attempt is a CLIENT span, an operation a SERVER span. Nothing is sampled: whatever `traceparent` a
-client sent, what ran is written down. Empty texts and zero counts are left out, but `unknown` usage leaves out every
-token count, so that absent never reads as none.
+valid request. An attempt is a CLIENT span, an operation a SERVER span, a transition an INTERNAL one. Nothing is
+sampled: whatever `traceparent` a client sent, what ran is written down. Empty texts and zero counts are left out, but
+`unknown` usage leaves out every token count, so that absent never reads as none.
 """
 
 from functools import lru_cache
 from struct import Struct
 
 from gateway.domain import attributes as names
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome
-from gateway.domain.usage import Completeness
+from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
+from gateway.domain.usage import Completeness, Usage
 from gateway.telemetry.protobuf import Key, message, varint
 
 SERVICE_NAME = "tollway-gateway"
 SCOPE_NAME = "tollway.gateway"
-OPERATION = "chat"
 
-_SERVER, _CLIENT = b"\x30\x02", b"\x30\x03"
+_INTERNAL, _SERVER, _CLIENT = b"\x30\x01", b"\x30\x02", b"\x30\x03"
 _FAILED = b"\x7a\x02\x18\x02"
 """Status with code ERROR."""
 _FAILURES = frozenset((Outcome.ERROR, Outcome.TIMEOUT, Outcome.LOST))
@@ -47,6 +46,13 @@ _OUTCOME, _ATTEMPTS = Key(names.ATTEMPT_OUTCOME), Key(names.ATTEMPTS)
 _OPERATION_OUTCOME, _CACHE_STATUS = Key(names.OPERATION_OUTCOME), Key(names.CACHE_STATUS)
 _DEPTH, _DEPTH_REASON = Key(names.FALLBACK_DEPTH), Key(names.FALLBACK_REASON)
 _ESTIMATE, _QUEUE = Key(names.FALLBACK_ESTIMATED_COST), Key(names.QUEUE_SECONDS)
+_ROUTE, _TOOL_FORMAT = Key(names.ROUTE), Key(names.TOOL_FORMAT)
+_WINDOW, _BATCH_SIZE, _SHARED = Key(names.BATCH_WINDOW_MS), Key(names.BATCH_SIZE), Key(names.SHARED_ATTEMPT_ID)
+_SAVED, _SERVICE_TIER, _MEMORY = Key(names.SAVED_USD), Key(names.SERVICE_TIER), Key(names.MEMORY_PRESSURE)
+_REQUEST_CONTENT, _RESPONSE_CONTENT = Key(names.REQUEST_CONTENT), Key(names.RESPONSE_CONTENT)
+_SCOPE, _FAILURES_LED = Key(names.TRANSITION_SCOPE), Key(names.TRANSITION_FAILURES)
+_OPEN_SECONDS = Key(names.TRANSITION_OPEN_SECONDS)
+_MOVED = (Key(names.BREAKER_FROM), Key(names.BREAKER_TO), Key(names.BREAKER_CAUSE))
 _BREAKER = tuple(Key(name, tag=0x1A) for name in (names.BREAKER_FROM, names.BREAKER_TO, names.BREAKER_CAUSE))
 
 
@@ -67,6 +73,10 @@ class SpanEncoder:
     def operation(self, operation: Operation) -> bytes:
         """The SERVER span of a client's request."""
         return self._request(_operation(operation))
+
+    def transition(self, transition: Transition) -> bytes:
+        """The INTERNAL span, without length, of a breaker or a region that moved."""
+        return self._request(_transition(transition))
 
     def _request(self, span: bytes) -> bytes:
         span_size = varint(len(span))
@@ -94,6 +104,8 @@ def _attempt(attempt: Attempt) -> bytes:
             intent.server_address,
             intent.server_port,
             intent.stream,
+            intent.operation,
+            intent.route,
         ),
         _ending(
             intent.attempt_index,
@@ -103,13 +115,18 @@ def _attempt(attempt: Attempt) -> bytes:
             attempt.error_type,
             attempt.http_status,
             attempt.completeness,
+            intent.cache_status,
+            intent.tool_format,
         ),
         _ATTEMPT_ID.text(intent.attempt_id),
         _REQUEST_ID.text(intent.request_id),
     ]
     _asked(parts, intent)
     _answered(parts, attempt)
-    _metered(parts, attempt)
+    if attempt.usage_raw:
+        parts.append(_USAGE_RAW.text(attempt.usage_raw))
+    if attempt.completeness is not Completeness.UNKNOWN:
+        _metered(parts, attempt.usage)
     return b"".join(parts)
 
 
@@ -139,6 +156,8 @@ def _route(
     server_address: str,
     server_port: int,
     stream: bool,
+    operation: str,
+    route: str,
 ) -> bytes:
     """What attempts on one route share. It all comes from the configuration, so there are few, and they repeat."""
     texts = (
@@ -154,9 +173,10 @@ def _route(
         (_PATTERN, pattern),
         (_RATE_CARD, rate_card),
         (_ADDRESS, server_address),
+        (_OPERATION_NAME, operation),
+        (_ROUTE, route),
     )
-    name = message(0x2A, f"{OPERATION} {model}".encode("utf-8", "replace"))
-    parts = [name, _CLIENT, _OPERATION_NAME.text(OPERATION)]
+    parts = [message(0x2A, f"{operation} {model}".encode("utf-8", "replace")), _CLIENT]
     parts += [key.text(value) for key, value in texts if value]
     if server_port:
         parts.append(_PORT.integer(server_port))
@@ -174,14 +194,14 @@ def _ending(
     error_type: str,
     http_status: int,
     completeness: Completeness,
+    cache_status: str,
+    tool_format: str,
 ) -> bytes:
     """What attempts that ended alike share: all from closed lists."""
     parts = [_ATTEMPT_INDEX.integer(attempt_index), _DEPTH.integer(fallback_depth), _OUTCOME.text(outcome)]
-    parts.append(_COMPLETENESS.text(completeness))
-    if fallback_reason:
-        parts.append(_DEPTH_REASON.text(fallback_reason))
-    if error_type:
-        parts.append(_ERROR.text(error_type))
+    parts += [_COMPLETENESS.text(completeness), _CACHE_STATUS.text(cache_status)]
+    texts = ((_DEPTH_REASON, fallback_reason), (_ERROR, error_type), (_TOOL_FORMAT, tool_format))
+    parts += [key.text(value) for key, value in texts if value]
     if http_status:
         parts.append(_HTTP_STATUS.integer(http_status))
     if outcome in _FAILURES:
@@ -200,6 +220,14 @@ def _asked(parts: list[bytes], intent: Intent) -> None:
         parts.append(_QUEUE.double(intent.queue_seconds))
     if intent.estimated_cost_usd is not None:
         parts.append(_ESTIMATE.text(f"{intent.estimated_cost_usd:f}"))
+    if intent.batch_window_ms:
+        parts.append(_WINDOW.integer(intent.batch_window_ms))
+    if intent.batch_size != 1:
+        parts.append(_BATCH_SIZE.integer(intent.batch_size))
+    if intent.memory_pressure:
+        parts.append(_MEMORY.text(intent.memory_pressure))
+    if intent.request_content:
+        parts.append(_REQUEST_CONTENT.text(intent.request_content))
 
 
 def _answered(parts: list[bytes], attempt: Attempt) -> None:
@@ -211,6 +239,10 @@ def _answered(parts: list[bytes], attempt: Attempt) -> None:
         parts.append(_finish(attempt.finish_reason))
     if attempt.first_token_seconds is not None:
         parts.append(_FIRST_TOKEN.double(attempt.first_token_seconds))
+    if attempt.service_tier:
+        parts.append(_SERVICE_TIER.text(attempt.service_tier))
+    if attempt.response_content:
+        parts.append(_RESPONSE_CONTENT.text(attempt.response_content))
     if attempt.breaker_transition:
         texts = zip(_BREAKER, attempt.breaker_transition, strict=True)
         body = _EVENT_TIME.pack(b"\x09", attempt.ended_at) + message(0x12, names.BREAKER_TRANSITION.encode())
@@ -222,12 +254,7 @@ def _finish(reason: str) -> bytes:
     return _FINISH.texts(reason)
 
 
-def _metered(parts: list[bytes], attempt: Attempt) -> None:
-    if attempt.usage_raw:
-        parts.append(_USAGE_RAW.text(attempt.usage_raw))
-    if attempt.completeness is Completeness.UNKNOWN:
-        return
-    usage = attempt.usage
+def _metered(parts: list[bytes], usage: Usage) -> None:
     parts.append(_INPUT.integer(usage.input_total))
     parts.append(_OUTPUT.integer(usage.output_total))
     if usage.cache_read:
@@ -259,9 +286,12 @@ def _operation(operation: Operation) -> bytes:
             operation.fallback_depth,
             operation.cache_status,
             operation.stream,
+            operation.operation,
+            operation.route,
+            operation.tool_format,
         ),
         # Not among the shared: a caller may have asked for an alias that does not exist, of any length.
-        message(0x2A, f"{OPERATION} {operation.alias}".encode("utf-8", "replace")),
+        message(0x2A, f"{operation.operation} {operation.alias}".encode("utf-8", "replace")),
         _REQUEST_ID.text(operation.request_id),
     ]
     if operation.alias:
@@ -274,6 +304,13 @@ def _operation(operation: Operation) -> bytes:
         parts.append(_QUEUE.double(operation.queue_seconds))
     if operation.first_token_seconds is not None:
         parts.append(_FIRST_TOKEN.double(operation.first_token_seconds))
+    if operation.saved_usd is not None:
+        parts.append(_SAVED.text(f"{operation.saved_usd:f}"))
+    if operation.shared_attempt_id:
+        parts.append(_SHARED.text(operation.shared_attempt_id))
+    if operation.completeness is not Completeness.UNKNOWN:
+        parts.append(_COMPLETENESS.text(operation.completeness))
+        _metered(parts, operation.usage)
     return b"".join(parts)
 
 
@@ -288,12 +325,22 @@ def _service(
     fallback_depth: int,
     cache_status: str,
     stream: bool,
+    operation: str,
+    route: str,
+    tool_format: str,
 ) -> bytes:
     """What operations that were served alike share."""
-    parts = [_SERVER, _OPERATION_NAME.text(OPERATION)]
+    parts = [_SERVER]
     parts += [_OPERATION_OUTCOME.text(outcome), _ATTEMPTS.integer(attempts), _DEPTH.integer(fallback_depth)]
     parts.append(_CACHE_STATUS.text(cache_status))
-    texts = ((_TENANT, tenant), (_TIER, tier), (_ERROR, error_type))
+    texts = (
+        (_TENANT, tenant),
+        (_TIER, tier),
+        (_ERROR, error_type),
+        (_OPERATION_NAME, operation),
+        (_ROUTE, route),
+        (_TOOL_FORMAT, tool_format),
+    )
     parts += [key.text(value) for key, value in texts if value]
     if http_status:
         parts.append(_HTTP_STATUS.integer(http_status))
@@ -301,4 +348,28 @@ def _service(
         parts.append(_STREAM.true())
     if outcome in _FAILURES:
         parts.append(_FAILED)
+    return b"".join(parts)
+
+
+def _transition(transition: Transition) -> bytes:
+    at = transition.at
+    parts = [
+        _frame(transition.trace_id, transition.span_id, transition.parent_span_id, at, at),
+        message(0x2A, names.BREAKER_TRANSITION.encode()),
+        _INTERNAL,
+        _SCOPE.text(transition.scope),
+    ]
+    texts = (
+        (_TENANT, transition.tenant),
+        (_ALIAS, transition.alias),
+        (_TIER, transition.tier),
+        (_UPSTREAM, transition.upstream),
+        (_REGION, transition.region),
+    )
+    parts += [key.text(value) for key, value in texts if value]
+    moved = (transition.before, transition.after, transition.cause)
+    parts += [key.text(value) for key, value in zip(_MOVED, moved, strict=True)]
+    parts.append(_FAILURES_LED.integer(transition.failures))
+    if transition.open_seconds is not None:
+        parts.append(_OPEN_SECONDS.double(transition.open_seconds))
     return b"".join(parts)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome
+from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
 from gateway.domain.usage import Completeness, Usage
 from gateway.telemetry.spans import SERVICE_NAME, SpanEncoder
 from sql import landing
@@ -46,6 +46,8 @@ VIEWS = {
     "attempts": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.attempts"
     " WHERE batch_id = {batch:String}",
     "operations": "SELECT *, toUnixTimestamp64Nano(started_at), toUnixTimestamp64Nano(ended_at) FROM tollway.operations"
+    " WHERE batch_id = {batch:String}",
+    "transitions": "SELECT *, toUnixTimestamp64Nano(at), toUnixTimestamp64Nano(at) FROM tollway.transitions"
     " WHERE batch_id = {batch:String}",
 }
 
@@ -84,6 +86,8 @@ def of_attempt(attempt: Attempt) -> dict[str, object]:
         "response_model": attempt.response_model,
         "finish_reason": attempt.finish_reason,
         "first_token_seconds": attempt.first_token_seconds,
+        "service_tier": attempt.service_tier,
+        "response_content": attempt.response_content,
         "billable": attempt.outcome is not Outcome.REFUSED,
         "sender": "gateway",
     }
@@ -91,11 +95,22 @@ def of_attempt(attempt: Attempt) -> dict[str, object]:
 
 def of_operation(operation: Operation) -> dict[str, object]:
     """What the row of an operation must say."""
+    known = operation.completeness is not Completeness.UNKNOWN
     return {
-        **{field.name: getattr(operation, field.name) for field in fields(Operation)},
+        **{field.name: getattr(operation, field.name) for field in fields(Operation) if field.name != "usage"},
+        **{field.name: getattr(operation.usage, field.name) if known else 0 for field in fields(Usage)},
         "duration_seconds": (operation.ended_at - operation.started_at) / 1e9,
         "service": SERVICE_NAME,
     }
+
+
+RENAMED = {"before": "breaker_from", "after": "breaker_to", "cause": "breaker_cause", "at": "started_at"}
+"""A transition's fields where the view names them otherwise; `rows` reads the time as started_at."""
+
+
+def of_transition(moved: Transition) -> dict[str, object]:
+    """What the row of a transition must say."""
+    return {RENAMED.get(field.name, field.name): getattr(moved, field.name) for field in fields(Transition)}
 
 
 def differing(read: dict[str, Any], written: dict[str, object]) -> dict[str, tuple[object, object]]:
@@ -125,16 +140,31 @@ def bounded_operation(operation: Operation) -> Operation:
     """The same within what a column can hold."""
     started_at = min(operation.started_at, LATEST)
     ended_at = min(started_at + operation.ended_at, LATEST)
-    return replace(operation, started_at=started_at, ended_at=ended_at, attempts=operation.attempts % 65_536)
+    usage = Usage(*(count % (TOKENS_MAX // 4) for _, count in operation.usage.items()))
+    attempts = operation.attempts % 65_536
+    return replace(operation, started_at=started_at, ended_at=ended_at, attempts=attempts, usage=usage)
 
 
 def test_every_field_arrives_with_a_value_of_its_own(store: RunningStore) -> None:
     intent = facts.intent(session="f" * 32, fallback_reason="timeout", estimated_cost_usd=Decimal("0.5"))
     intent = replace(intent, attempt_index=2, fallback_depth=1, region="eu-west-1", quantization="int8", pattern="edge")
-    compare(store, facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16), error_type="stream_broken"))
-    operation = facts.operation(intent, attempts=3, parent_span_id="e" * 16, cache_status="miss", error_type="timeout")
+    intent = replace(
+        intent, operation="embeddings", route="/v1/embeddings", tool_format="tools", cache_status="miss",
+        batch_window_ms=25, batch_size=7, memory_pressure="warn", request_content='{"input":"a"}',
+    )  # fmt: skip
+    attempt = facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16), error_type="stream_broken")
+    compare(store, replace(attempt, service_tier="flex", response_content='{"data":[]}'))
+    operation = facts.operation(intent, attempts=3, parent_span_id="e" * 16, cache_status="hit", error_type="timeout")
+    operation = replace(
+        operation, operation="text_completion", route="/v1/completions", tool_format="functions",
+        saved_usd=Decimal("0.000000123456789012"), shared_attempt_id="f" * 32, usage=Usage(1, 2, 3, 4, 5, 6),
+        completeness=Completeness.ESTIMATED,
+    )  # fmt: skip
     (read,) = rows(store, "operations", land(store, ENCODER.operation(operation))).values()
     assert differing(read, of_operation(operation)) == {}
+    moved = facts.transition(open_seconds=12.5, failures=3, region="eu-west-1")
+    (read,) = rows(store, "transitions", land(store, ENCODER.transition(moved))).values()
+    assert differing(read, of_transition(moved)) == {}
 
 
 @QUICK
@@ -150,6 +180,38 @@ def test_an_operation_lands_as_it_was_written(store: RunningStore, operations: l
     assert read.keys() == {operation.span_id for operation in operations}
     for operation in operations:
         assert differing(read[operation.span_id], of_operation(operation)) == {}
+
+
+@QUICK
+@given(st.lists(facts.transitions, min_size=1, max_size=8, unique_by=lambda each: each.span_id))
+def test_a_transition_lands_as_it_was_written(store: RunningStore, moves: list[Transition]) -> None:
+    moves = [replace(moved, at=min(moved.at, LATEST)) for moved in moves]
+    read = rows(store, "transitions", land(store, b"".join(map(ENCODER.transition, moves))))
+    assert read.keys() == {moved.span_id for moved in moves}
+    for moved in moves:
+        assert differing(read[moved.span_id], of_transition(moved)) == {}
+
+
+def test_a_transition_is_neither_attempt_nor_operation_and_only_a_gateways_own_counts(store: RunningStore) -> None:
+    payload = ENCODER.transition(facts.transition())
+    batch, bound = land(store, payload), land(store, payload, tenant="globex")
+    assert [len(rows(store, view, batch)) for view in ("transitions", "attempts", "operations")] == [1, 0, 0]
+    (read,) = rows(store, "spans", bound).values()
+    assert (read["transition_scope"], read["breaker_to"], read["billable"]) == ("", "", False)
+
+
+def test_content_is_kept_of_the_gateways_attempts_alone_and_not_among_the_rated(store: RunningStore) -> None:
+    told = facts.attempt(facts.intent(request_content="a prompt"), response_content="an answer")
+    (read,) = rows(store, "spans", land(store, ENCODER.attempt(told), tenant="globex")).values()
+    assert (read["request_content"], read["response_content"]) == ("", "")
+    (kept,) = rows(store, "attempts", land(store, ENCODER.attempt(told))).values()
+    assert (kept["request_content"], kept["response_content"]) == ("a prompt", "an answer")
+    rated = store.writer.query(
+        "SELECT name FROM system.columns WHERE database = 'tollway' AND table = 'rated_attempts'"
+    )
+    names = {name for (name,) in rated.result_rows}
+    assert "route" in names
+    assert not {"request_content", "response_content"} & names
 
 
 def test_no_estimate_is_null_and_an_estimate_of_zero_is_zero(store: RunningStore) -> None:

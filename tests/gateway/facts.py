@@ -1,4 +1,6 @@
-"""Intents, attempts and operations for tests: each builder gives a valid one, of which a test changes some."""
+"""Facts for tests (intents, attempts, operations, transitions): each builder gives a valid one, of which a test changes
+some.
+"""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -7,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gateway.domain import ids
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome
+from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
 from gateway.domain.ids import Account, Alias, SpanId, TenantId, TierName, TraceId, UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import Completeness, Usage
@@ -102,6 +104,27 @@ def operation(of: Intent | None = None, **changes: Any) -> Operation:
     return replace(ended, **changes)
 
 
+def transition(**changes: Any) -> Transition:
+    """A breaker that opened."""
+    moved = Transition(
+        span_id=ids.new_span_id(),
+        trace_id=ids.new_trace_id(),
+        parent_span_id=ids.new_span_id(),
+        at=START,
+        tenant=TenantId("acme"),
+        alias=Alias("fast"),
+        tier=TierName("interactive"),
+        upstream=UpstreamId("openai-us"),
+        region="us-east-1",
+        scope="breaker",
+        before="closed",
+        after="open",
+        cause=Reason.SERVER_ERROR,
+        failures=5,
+    )
+    return replace(moved, **changes)
+
+
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=70)
 _counts = st.integers(0, 2**40) | st.sampled_from([127, 128, 16_383, 16_384, 2**21, 2**35])
 _nanos = st.integers(1, 2**63 - 1)
@@ -122,7 +145,9 @@ intents = st.builds(
     fallback_reason=st.sampled_from(["", *Reason]), estimated_cost_usd=st.none() | _costs, rate_card=_texts,
     session=_texts, stream=st.booleans(), request_bytes=_counts, max_output_tokens=_counts, queue_seconds=_seconds,
     operation_started_at=_nanos, client_parent_span_id=st.just("") | _hex(16),
-    server_address=_texts, server_port=st.integers(0, 65_535),
+    server_address=_texts, server_port=st.integers(0, 65_535), operation=_texts, route=_texts, tool_format=_texts,
+    cache_status=_texts, batch_window_ms=st.integers(0, 60_000), batch_size=st.integers(1, 10_000),
+    memory_pressure=_texts, request_content=_texts,
 )  # fmt: skip
 attempts = st.builds(
     Attempt,
@@ -130,6 +155,7 @@ attempts = st.builds(
     http_status=st.integers(0, 599), usage=st.builds(Usage, *[_counts] * 6), completeness=st.sampled_from(Completeness),
     usage_raw=_texts, response_id=_texts, response_model=_texts, finish_reason=_texts,
     first_token_seconds=st.none() | _seconds, breaker_transition=st.none() | st.tuples(_texts, _texts, _texts),
+    service_tier=_texts, response_content=_texts,
 )  # fmt: skip
 operations = st.builds(
     Operation,
@@ -137,5 +163,13 @@ operations = st.builds(
     ended_at=_nanos, tenant=_texts, alias=_texts, tier=_texts, session=_texts, outcome=st.sampled_from(Outcome),
     error_type=st.sampled_from(["", *Reason]), http_status=st.integers(0, 599), attempts=_counts,
     fallback_depth=st.integers(0, 255), queue_seconds=_seconds, first_token_seconds=st.none() | _seconds,
-    stream=st.booleans(), cache_status=_texts, user_agent=_texts,
+    stream=st.booleans(), cache_status=_texts, user_agent=_texts, operation=_texts, route=_texts, tool_format=_texts,
+    saved_usd=st.none() | _costs, shared_attempt_id=st.just("") | _hex(32), usage=st.builds(Usage, *[_counts] * 6),
+    completeness=st.sampled_from(Completeness),
+)  # fmt: skip
+transitions = st.builds(
+    Transition,
+    span_id=_hex(16), trace_id=_hex(32), parent_span_id=st.just("") | _hex(16), at=_nanos, tenant=_texts, alias=_texts,
+    tier=_texts, upstream=_texts, region=_texts, scope=st.sampled_from(["breaker", "region"]), before=_texts,
+    after=_texts, cause=_texts, failures=st.integers(0, 2**31), open_seconds=st.none() | _seconds,
 )  # fmt: skip

@@ -12,14 +12,14 @@ from typing import Any, Protocol, cast
 
 import httptools
 
-from gateway.domain.attempt import Attempt, Intent, Operation
+from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 
 
 class FakeBooks:
     """Keeps, in order, what a journal would have been told. `full` makes it refuse intents, as a full disk does."""
 
     def __init__(self) -> None:
-        self.told: list[Intent | Attempt | Operation] = []
+        self.told: list[Intent | Attempt | Operation | Transition] = []
         self.synced: list[Intent] = []
         self.full = False
         self.disk = asyncio.Event()
@@ -42,6 +42,9 @@ class FakeBooks:
     def operation(self, operation: Operation) -> None:
         self.told.append(operation)
 
+    def transition(self, transition: Transition) -> None:
+        self.told.append(transition)
+
     @property
     def intents(self) -> list[Intent]:
         return [fact for fact in self.told if isinstance(fact, Intent)]
@@ -53,6 +56,10 @@ class FakeBooks:
     @property
     def operations(self) -> list[Operation]:
         return [fact for fact in self.told if isinstance(fact, Operation)]
+
+    @property
+    def transitions(self) -> list[Transition]:
+        return [fact for fact in self.told if isinstance(fact, Transition)]
 
 
 @dataclass

@@ -7,8 +7,10 @@ import pytest
 
 import sql
 from gateway.domain import clock
-from sql import migrations
+from gateway.telemetry.spans import SpanEncoder
+from sql import landing, migrations
 from sql.migrations import Migration, MigrationError, Placement, available, pending
+from tests.gateway import facts
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +18,18 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def fresh(start_store):
     return start_store()
+
+
+def land(store, payload):
+    batch = uuid.uuid4().hex
+    landing.insert(
+        store.writer, payload, batch_id=batch, sender="gateway", tenant="", received_at_ms=1_793_000_123_456,
+        token=batch, query_id=batch,
+    )  # fmt: skip
+
+
+def spans(store):
+    return list(store.reader.query("SELECT * FROM tollway.spans ORDER BY span_id").named_results())
 
 
 def step(version, *statements, name=None):
@@ -86,6 +100,32 @@ def test_a_store_killed_between_two_statements_is_finished_after_it_reopens(star
     again = start_store(tmp_path / "data")
     assert again.migrate() == [m.name for m in available()[1:]]
     assert again.reader.command("SELECT count() FROM tollway.attempts") == 0
+
+
+def test_a_store_with_rows_migrates_in_place_keeps_them_and_takes_new_spans(fresh):
+    """From 004: every column of a row stays what it was, old rows have honest defaults, new fields land."""
+    sql.migrate(fresh.writer, now=clock.utc_now(), migrations=available()[:4])
+    intent = facts.intent()
+    land(fresh, SpanEncoder("w").attempt(facts.attempt(intent)) + SpanEncoder("w").operation(facts.operation(intent)))
+    before = spans(fresh)
+    assert fresh.migrate() == [m.name for m in available()[4:]]
+    after = spans(fresh)
+    assert len(before) == 2
+    assert [{name: row[name] for name in before[0]} for row in after] == before
+    assert [row["batch_size"] for row in after if row["attempt_id"]] == [1]
+    land(fresh, SpanEncoder("w").transition(facts.transition()))
+    assert fresh.reader.command("SELECT count() FROM tollway.transitions") == 1
+    assert fresh.reader.command("SELECT count() FROM tollway.rated_attempts") == 1
+
+
+def test_the_routing_statements_do_no_harm_when_they_are_applied_again(fresh):
+    fresh.migrate()
+    land(fresh, SpanEncoder("w").attempt(facts.attempt()))
+    before = spans(fresh)
+    (routing,) = [m for m in available() if m.version == 5]
+    for statement in migrations.statements(Placement().fill(routing.text)):
+        fresh.writer.command(statement)
+    assert spans(fresh) == before
 
 
 def test_a_cluster_differs_in_two_words_only():

@@ -92,6 +92,23 @@ def test_what_had_ended_is_shipped_and_not_lost(tmp_path: Path) -> None:
     assert (successor.recovered.lost_attempts, successor.recovered.folders) == (0, 1)
 
 
+def test_a_transition_is_shipped_and_one_of_a_dead_process_is_too(tmp_path: Path) -> None:
+    books, first, second = journal(tmp_path), facts.transition(), facts.transition()
+    books.transition(first)
+    books.seal()
+    assert [span.span_id.hex() for span in ship(books.outbox)] == [first.span_id]
+    books.transition(second)
+    die(books)
+    successor = journal(tmp_path)
+    assert [span.span_id.hex() for span in ship(successor.outbox)] == [second.span_id]
+    assert (successor.recovered.lost_attempts, successor.recovered.damaged_records) == (0, 0)
+
+
+def test_an_intent_is_read_as_it_was_written_decimals_included() -> None:
+    intent = facts.intent(estimated_cost_usd=Decimal("0.000000000000000001"), batch_size=3, route="/v1/embeddings")
+    assert records.decode_intent(records.encode_intent(intent)) == intent
+
+
 def test_a_torn_tail_is_cut_and_the_rest_is_kept_wherever_the_write_was_cut(tmp_path: Path) -> None:
     whole, torn = facts.intent(), facts.intent()
     dead(tmp_path / "sample", whole, torn)

@@ -11,7 +11,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.domain import attributes as names
-from gateway.domain.attempt import Attempt, Operation, Outcome
+from gateway.domain.attempt import Attempt, Operation, Outcome, Transition
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import Completeness, Usage
 from gateway.telemetry.protobuf import Key
@@ -83,13 +83,19 @@ def expected_attempt(attempt: Attempt) -> Span:
         names.QUEUE_SECONDS: intent.queue_seconds, names.FALLBACK_REASON: str(intent.fallback_reason),
         names.HTTP_STATUS: attempt.http_status, names.ERROR_TYPE: str(attempt.error_type),
         names.RESPONSE_ID: attempt.response_id, names.RESPONSE_MODEL: attempt.response_model,
-        names.USAGE_RAW: attempt.usage_raw,
+        names.USAGE_RAW: attempt.usage_raw, names.OPERATION_NAME: intent.operation, names.ROUTE: intent.route,
+        names.TOOL_FORMAT: intent.tool_format, names.BATCH_WINDOW_MS: intent.batch_window_ms,
+        names.MEMORY_PRESSURE: intent.memory_pressure, names.REQUEST_CONTENT: intent.request_content,
+        names.SERVICE_TIER: attempt.service_tier, names.RESPONSE_CONTENT: attempt.response_content,
     }  # fmt: skip
     always = {
-        names.OPERATION_NAME: "chat", names.ATTEMPT_ID: intent.attempt_id, names.REQUEST_ID: intent.request_id,
+        names.CACHE_STATUS: intent.cache_status, names.ATTEMPT_ID: intent.attempt_id,
+        names.REQUEST_ID: intent.request_id,
         names.ATTEMPT_INDEX: intent.attempt_index, names.FALLBACK_DEPTH: intent.fallback_depth,
         names.ATTEMPT_OUTCOME: str(attempt.outcome), names.USAGE_COMPLETENESS: str(attempt.completeness),
     }  # fmt: skip
+    if intent.batch_size != 1:
+        always[names.BATCH_SIZE] = intent.batch_size
     if intent.estimated_cost_usd is not None:
         always[names.FALLBACK_ESTIMATED_COST] = format(intent.estimated_cost_usd, "f")
     if attempt.finish_reason:
@@ -105,7 +111,8 @@ def expected_attempt(attempt: Attempt) -> Span:
     span = span_of(
         always | {key: value for key, value in present.items() if value},
         trace_id=bytes.fromhex(intent.trace_id), span_id=bytes.fromhex(intent.span_id),
-        parent_span_id=bytes.fromhex(intent.parent_span_id), kind=Span.SPAN_KIND_CLIENT, name=f"chat {intent.model}",
+        parent_span_id=bytes.fromhex(intent.parent_span_id), kind=Span.SPAN_KIND_CLIENT,
+        name=f"{intent.operation} {intent.model}",
         start_time_unix_nano=intent.started_at, end_time_unix_nano=attempt.ended_at,
         status=Status(code=Status.STATUS_CODE_ERROR) if attempt.outcome in FAILED else None,
     )  # fmt: skip
@@ -123,22 +130,60 @@ def expected_operation(operation: Operation) -> Span:
         names.SESSION: operation.session, names.ERROR_TYPE: str(operation.error_type),
         names.USER_AGENT: operation.user_agent, names.HTTP_STATUS: operation.http_status,
         names.QUEUE_SECONDS: operation.queue_seconds, names.REQUEST_STREAM: operation.stream,
+        names.OPERATION_NAME: operation.operation, names.ROUTE: operation.route,
+        names.TOOL_FORMAT: operation.tool_format, names.SHARED_ATTEMPT_ID: operation.shared_attempt_id,
     }  # fmt: skip
     always = {
-        names.OPERATION_NAME: "chat", names.REQUEST_ID: operation.request_id, names.ATTEMPTS: operation.attempts,
+        names.REQUEST_ID: operation.request_id, names.ATTEMPTS: operation.attempts,
         names.OPERATION_OUTCOME: str(operation.outcome), names.FALLBACK_DEPTH: operation.fallback_depth,
         names.CACHE_STATUS: operation.cache_status,
     }  # fmt: skip
     if operation.first_token_seconds is not None:
         always[names.RESPONSE_TIME_TO_FIRST_CHUNK] = operation.first_token_seconds
+    if operation.saved_usd is not None:
+        always[names.SAVED_USD] = format(operation.saved_usd, "f")
+    if operation.completeness is not Completeness.UNKNOWN:
+        usage = operation.usage
+        always |= {
+            names.USAGE_COMPLETENESS: str(operation.completeness),
+            names.USAGE_INPUT_TOKENS: usage.input_total, names.USAGE_OUTPUT_TOKENS: usage.output_total,
+        }  # fmt: skip
+        present |= {
+            names.USAGE_CACHE_READ: usage.cache_read, names.USAGE_CACHE_WRITE: usage.cache_write,
+            names.USAGE_CACHE_WRITE_1H: usage.cache_write_1h, names.USAGE_REASONING: usage.reasoning,
+        }  # fmt: skip
     return span_of(
         always | {key: value for key, value in present.items() if value},
         trace_id=bytes.fromhex(operation.trace_id), span_id=bytes.fromhex(operation.span_id),
         parent_span_id=bytes.fromhex(operation.parent_span_id), kind=Span.SPAN_KIND_SERVER,
-        name=f"chat {operation.alias}", start_time_unix_nano=operation.started_at,
+        name=f"{operation.operation} {operation.alias}", start_time_unix_nano=operation.started_at,
         end_time_unix_nano=operation.ended_at,
         status=Status(code=Status.STATUS_CODE_ERROR) if operation.outcome in FAILED else None,
     )  # fmt: skip
+
+
+def expected_transition(moved: Transition) -> Span:
+    always = {
+        names.TRANSITION_SCOPE: moved.scope, names.BREAKER_FROM: moved.before, names.BREAKER_TO: moved.after,
+        names.BREAKER_CAUSE: str(moved.cause), names.TRANSITION_FAILURES: moved.failures,
+    }  # fmt: skip
+    present = {
+        names.TENANT: moved.tenant, names.ALIAS: moved.alias, names.TIER: moved.tier, names.UPSTREAM: moved.upstream,
+        names.REGION: moved.region,
+    }  # fmt: skip
+    if moved.open_seconds is not None:
+        always[names.TRANSITION_OPEN_SECONDS] = moved.open_seconds
+    return span_of(
+        always | {key: value for key, value in present.items() if value},
+        trace_id=bytes.fromhex(moved.trace_id), span_id=bytes.fromhex(moved.span_id),
+        parent_span_id=bytes.fromhex(moved.parent_span_id), kind=Span.SPAN_KIND_INTERNAL,
+        name=names.BREAKER_TRANSITION, start_time_unix_nano=moved.at, end_time_unix_nano=moved.at,
+    )  # fmt: skip
+
+
+@given(facts.transitions)
+def test_a_transition_reads_as_the_same_message_that_opentelemetry_writes(moved: Transition) -> None:
+    assert sorted_by_key(parsed(ENCODER.transition(moved))) == sorted_by_key(expected_transition(moved))
 
 
 @given(facts.attempts)
