@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.config import AliasConfig, AliasRung, RoutingConfig, Target, Tenant, Tier
-from gateway.domain.ids import Alias, TenantId, TierName
+from gateway.domain.ids import Alias, TenantId, TierName, UpstreamId
 from gateway.errors import NotAllowed, UnknownModel
 from gateway.ladder import Rung
 
@@ -32,6 +32,14 @@ class Catalogue:
             name: frozenset(TierName(tier) for tier in tenant.tiers) or frozenset(config.tiers)
             for name, tenant in config.tenants.items()
         }
+        self._aliases_of: dict[TenantId, frozenset[str]] = {
+            name: frozenset(
+                alias.name
+                for alias in config.aliases.values()
+                if alias.tier in self._tiers_of[name] and (not tenant.aliases or alias.name in tenant.aliases)
+            )
+            for name, tenant in config.tenants.items()
+        }
         self._routes: dict[tuple[str, str], Route] = {
             (alias.name, tier.name): Route(alias, tier, rungs_of(alias, config), _answer_head(alias, tier))
             for alias in config.aliases.values()
@@ -43,9 +51,12 @@ class Catalogue:
         return self._tiers_of[TenantId(tenant.name)]
 
     def aliases_of(self, tenant: Tenant) -> list[AliasConfig]:
-        """The tenant's own aliases: those whose tier it may ask for, by name."""
-        allowed = self.tiers_of(tenant)
-        return sorted((a for a in self._config.aliases.values() if a.tier in allowed), key=lambda alias: alias.name)
+        """The tenant's own aliases, by name: of those it lists (none listed = all), the ones whose tier it may use."""
+        return [self._config.aliases[Alias(name)] for name in sorted(self._aliases_of[TenantId(tenant.name)])]
+
+    def allows(self, tenant: Tenant, alias: str) -> bool:
+        """Whether that alias is one of the tenant's own."""
+        return alias in self._aliases_of[TenantId(tenant.name)]
 
     def find(self, tenant: Tenant, name: str, tier: str | None) -> Route:
         """The route for that alias, in its own tier or in the one asked for.
@@ -54,7 +65,7 @@ class Catalogue:
         tenant's.
         """
         alias = self._config.aliases.get(Alias(name))
-        if alias is None:
+        if alias is None or (tenant.aliases and name not in tenant.aliases):
             raise UnknownModel(f"The model {name[:64]!r} does not exist.{self._hint(tenant, name)}", param="model")
         allowed = self.tiers_of(tenant)
         if alias.tier not in allowed:
@@ -85,7 +96,15 @@ def rungs_of(alias: AliasConfig, config: RoutingConfig) -> tuple[Rung, ...]:
         else:
             steps.append((rung, alias))
     return tuple(
-        Rung(depth=depth, upstream=target.upstream, model=target.model, tier=TierName(via.tier), own=via is alias)
+        Rung(
+            depth=depth,
+            upstream=target.upstream,
+            model=target.model,
+            tier=TierName(via.tier),
+            own=via is alias,
+            alias=via.name,
+            region=config.upstreams[UpstreamId(target.upstream)].region,
+        )
         for depth, (target, via) in enumerate(steps)
     )
 

@@ -1,11 +1,11 @@
 """Which upstream to call next, or none: a pure function of the ladder, of what was tried, and of the money left.
 
 A request starts on its alias's first target. Each failure that another upstream could mend moves one rung down; a
-failure that is the caller's own ends the ladder at once. A rung that the tenant may not use, or whose worst case the
+failure that is the caller's own ends the ladder at once. A rung that something stands before, or whose worst case the
 request's budget for extra spend does not cover, is skipped with its reason. Nothing here calls, waits or reads a clock.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
@@ -39,6 +39,10 @@ class Rung:
     """The tier of the alias that brought the rung; the tenant must be allowed it."""
     own: bool = True
     """Whether the request's own alias names this rung, rather than another alias on its ladder."""
+    alias: str = ""
+    """The alias that brought the rung; the tenant must be allowed it too."""
+    region: str = ""
+    """Where its upstream is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +100,33 @@ def next_move(
     rungs: tuple[Rung, ...],
     tried: tuple[Tried, ...],
     *,
-    allowed: Set[TierName],
+    hurdle: Callable[[Rung], Reason | None],
     quote: Callable[[Rung], Quote],
     extra_left_usd: Decimal,
 ) -> Move:
-    """The move after `tried`. `quote` prices a rung; `extra_left_usd` is what fallbacks may still cost, at worst."""
+    """The move after `tried`. `hurdle` says why a rung may not be called now, or None; `quote` prices a rung;
+    `extra_left_usd` is what fallbacks may still cost, at worst."""
     if not tried:
-        return Send(rungs[0], None, NO_QUOTE)
+        return _first(rungs[0], hurdle, fresh=False)
     last = tried[-1]
     if last.reason in FINAL or len(tried) >= ATTEMPTS_MAX:
         return GiveUp()
     fresh = last.replayable and sum(t.depth == last.depth for t in tried) == 1
     depth = last.depth if fresh else last.depth + 1
     if depth == 0:
-        return Send(rungs[0], None, NO_QUOTE, fresh=True)
+        return _first(rungs[0], hurdle, fresh=True)
     if depth >= len(rungs):
         return GiveUp()
     rung = rungs[depth]
-    if rung.tier not in allowed:
-        return Skip(rung, last.reason, Reason.NOT_AUTHORIZED, NO_QUOTE)
+    if (before := hurdle(rung)) is not None:
+        return Skip(rung, last.reason, before, NO_QUOTE)
     price = quote(rung)
     if price.worst_usd is None or price.worst_usd > extra_left_usd:
         return Skip(rung, last.reason, Reason.BUDGET_EXHAUSTED, price)
     return Send(rung, last.reason, price, fresh)
+
+
+def _first(rung: Rung, hurdle: Callable[[Rung], Reason | None], *, fresh: bool) -> Move:
+    """The first choice: whatever it costs, and nothing failed before it."""
+    before = hurdle(rung)
+    return Send(rung, None, NO_QUOTE, fresh) if before is None else Skip(rung, None, before, NO_QUOTE)

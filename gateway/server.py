@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from gateway.app import create_app
 from gateway.config import RoutingConfig
+from gateway.control.database import ControlUnavailable, Database
 from gateway.domain import clock
 from gateway.flow.plane import Books, Plane
 from gateway.journal.journal import Journal
@@ -48,25 +49,37 @@ def run(config: RoutingConfig, *, data_dir: Path, otlp_url: str, otlp_token: str
     except OSError as error:
         sock.close()
         raise SystemExit(f"gateway: the journal under {data_dir} cannot be opened: {error.strerror}") from None
+    try:
+        database = Database.under(data_dir, config.control_url.get_secret_value())
+        database.open()
+    except ControlUnavailable as error:
+        sock.close()
+        journal.close()
+        raise SystemExit(f"gateway: {error}") from None
     shipper = Shipper(journal, Endpoint(otlp_url, otlp_token))
     shipper.start()
     operational = sdk.start(journal.instance)
     operational.watch(_operational_gauges(journal, shipper))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(config, journal, sock, lambda: _journal_metrics(journal, shipper)))
+            runner.run(serve(config, journal, sock, database, lambda: _journal_metrics(journal, shipper)))
     finally:
         if not shipper.drain(SHIP_S):
             logger.warning("not every span was acknowledged; the next start ships the rest")
         journal.close()
+        database.close()
         operational.shutdown()
 
 
 async def serve(
-    config: RoutingConfig, books: Books, sock: socket.socket, more_metrics: Callable[[], Iterable[Metric]] | None = None
+    config: RoutingConfig,
+    books: Books,
+    sock: socket.socket,
+    database: Database,
+    more_metrics: Callable[[], Iterable[Metric]] | None = None,
 ) -> None:
     """Serve on a listening socket until the process is told to stop; every request is on the books at the end."""
-    plane = Plane(config, books, asyncio.get_running_loop())
+    plane = Plane(config, books, asyncio.get_running_loop(), database)
     if more_metrics is not None:
         plane.metrics.also(more_metrics)
     server = GatewayServer(plane)

@@ -3,7 +3,7 @@
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.load import load, load_text
 from gateway.config.model import RoutingConfig, RoutingFile
-from gateway.config.policies import Breaker, Cache, Fallback
+from gateway.config.policies import Breaker, Cache, Control, Fallback
 from gateway.config.tenants import Budget, Tenant
 from gateway.config.tiers import Fuse, Sla, Tier
 from gateway.config.upstreams import AliasConfig, AliasRung, AliasTier, Rung, Surface, Target, Upstream
@@ -16,6 +16,7 @@ __all__ = [
     "Budget",
     "Cache",
     "ConfigError",
+    "Control",
     "Fallback",
     "Fault",
     "Fuse",

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from gateway.config.cards import RateCardEntry
 from gateway.config.faults import Fault, did_you_mean
-from gateway.config.policies import Breaker, Cache, Fallback, GatewaySection, RemoteMac
+from gateway.config.policies import Breaker, Cache, Control, Fallback, GatewaySection, RemoteMac
 from gateway.config.section import Section, named
 from gateway.config.tenants import Tenant
 from gateway.config.tiers import Tier
@@ -43,6 +43,7 @@ class RoutingConfig:
     breaker: Breaker
     fallback: Fallback
     cache: Cache
+    control_url: SecretStr
     rate_cards: RateBook
 
 
@@ -57,6 +58,7 @@ class RoutingFile(Section):
     breaker: Breaker = Breaker()
     fallback: Fallback = Fallback()
     cache: Cache = Cache()
+    control: Control = Control()
     remote_mac: RemoteMac = RemoteMac()
     rate_cards: tuple[RateCardEntry, ...] = ()
 
@@ -178,5 +180,6 @@ class RoutingFile(Section):
             breaker=self.breaker,
             fallback=self.fallback,
             cache=self.cache,
+            control_url=self.control.url,
             rate_cards=RateBook(entry.card() for entry in self.rate_cards),
         )

@@ -74,6 +74,13 @@ class Cache(Section):
     """How much of a prompt's start tells sessions apart under `prefix`."""
 
 
+class Control(Section):
+    """Where what must outlive the process is kept: months' spend, owners of files."""
+
+    url: SecretStr = SecretStr("")
+    """A SQLAlchemy URL such as postgresql+psycopg://user:password@host/name; empty = SQLite in data_dir/control."""
+
+
 class RemoteMac(Section):
     """What the operator records of its remote Macs' acceptance; shown by `tollway doctor`."""
 

@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.flow import heads
 from gateway.flow.answer import VendorAnswer, forwarded
 from gateway.flow.booking import book_attempt, book_operation
+from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.trial import Trial
@@ -137,12 +138,11 @@ class Exchange:
 
     def _advance(self) -> None:
         plane = self._plane
-        allowed = plane.catalogue.tiers_of(self._arrival.tenant)
         while True:
             move = next_move(
                 self._route.rungs,
                 tuple(self._tried),
-                allowed=allowed,
+                hurdle=self._hurdle,
                 quote=self._record.quote,
                 extra_left_usd=self._extra_left_usd,
             )
@@ -285,6 +285,9 @@ class Exchange:
             self._pool.release(now - self._granted_at)
 
     # What the moves need
+
+    def _hurdle(self, rung: Rung) -> Reason | None:
+        return hurdle(self._plane, self._arrival.tenant, self._route, self._record.request, rung)
 
     def _breakers_reopen_in_s(self) -> int:
         keys = [Key(self._route.alias.name, self._record.tenant, rung.upstream) for rung in self._route.rungs]

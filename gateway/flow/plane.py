@@ -3,8 +3,9 @@ connections and books. Made once per process, on its event loop.
 """
 
 import asyncio
+import random
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -14,6 +15,7 @@ from gateway.breaker import Policy
 from gateway.breakers import Breakers
 from gateway.catalogue import Catalogue
 from gateway.config import RoutingConfig
+from gateway.control.database import Database
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
 from gateway.estimate import Forecast
@@ -58,10 +60,20 @@ class Stoppable(Protocol):
 class Plane:
     """The routing plane of one process."""
 
-    def __init__(self, config: RoutingConfig, books: Books, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        config: RoutingConfig,
+        books: Books,
+        loop: asyncio.AbstractEventLoop,
+        database: Database,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self.config = config
         self.books = books
         self.loop = loop
+        self.database = database
+        self.draw = draw
+        """A random number from 0 to 1, 1 excluded, for decisions that spread load; it keeps no secret."""
         self.draining = False
         self.keys = KeyRing(config.tenants.values())
         self.catalogue = Catalogue(config)

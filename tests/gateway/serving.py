@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from gateway.app import create_app
 from gateway.config import RoutingConfig, RoutingFile, load_text
+from gateway.control.database import MEMORY, Database
 from gateway.domain import clock
 from gateway.flow.plane import Books, Plane
 from gateway.wire.connection import GatewayConnection, bound_to
@@ -101,11 +102,20 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(config: RoutingConfig, books: Books | None = None) -> AsyncIterator[Gateway]:
-    """Serve that configuration for as long as the block lasts."""
+async def gateway(
+    config: RoutingConfig,
+    books: Books | None = None,
+    *,
+    database: Database | None = None,
+    draw: Callable[[], float] = lambda: 0.0,
+) -> AsyncIterator[Gateway]:
+    """Serve that configuration for as long as the block lasts. `database` is the caller's to close; without one it is
+    in memory. `draw` is what the gateway takes for chance."""
     loop = asyncio.get_running_loop()
     kept = FakeBooks()
-    plane = Plane(config, books or kept, loop)
+    control = database or Database(MEMORY)
+    control.open()
+    plane = Plane(config, books or kept, loop, control, draw)
     bound = bound_to(plane)
     server_config = uvicorn.Config(
         create_app(lambda: plane), http=bound, lifespan="off", log_config=None, access_log=False, ws="none",
@@ -129,6 +139,8 @@ async def gateway(config: RoutingConfig, books: Books | None = None) -> AsyncIte
         for open_connection in tuple(state.connections):
             open_connection.transport.abort()
         await asyncio.sleep(0)
+        if database is None:
+            control.close()
 
 
 async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:

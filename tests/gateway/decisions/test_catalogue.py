@@ -23,6 +23,15 @@ def test_a_tenant_sees_its_own_aliases_only() -> None:
     assert [alias.name for alias in catalogue().aliases_of(GLOBEX)] == ["fast"]
 
 
+def test_a_tenant_that_lists_aliases_has_no_other() -> None:
+    config = routing(*URLS, tenants={"acme": {"aliases": ["fast"]}})
+    acme, found = config.tenants[TenantId("acme")], Catalogue(config)
+    assert [alias.name for alias in found.aliases_of(acme)] == ["fast"]
+    assert (found.allows(acme, "fast"), found.allows(acme, "bulk")) == (True, False)
+    with pytest.raises(UnknownModel):
+        found.find(acme, "bulk", None)
+
+
 def test_an_alias_is_served_in_its_own_tier_or_in_the_one_asked_for() -> None:
     assert catalogue().find(ACME, "fast", None).tier.name == "interactive"
     assert catalogue().find(ACME, "fast", "batch").tier.name == "batch"

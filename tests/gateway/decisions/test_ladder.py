@@ -15,7 +15,12 @@ CHEAP = Quote(Decimal("0.01"), Decimal("0.02"))
 
 
 def move(*tried: Tried, rungs: tuple[Rung, ...] = RUNGS, quote: Quote = CHEAP, left: str = "0.05") -> Move:
-    return next_move(rungs, tried, allowed={TIER}, quote=lambda rung: quote, extra_left_usd=Decimal(left))
+    return next_move(rungs, tried, hurdle=foreign, quote=lambda rung: quote, extra_left_usd=Decimal(left))
+
+
+def foreign(rung: Rung) -> Reason | None:
+    """A hurdle before every rung of another tier."""
+    return None if rung.tier == TIER else Reason.NOT_AUTHORIZED
 
 
 def failed(depth: int, reason: Reason = Reason.SERVER_ERROR, *, stale: bool = False) -> Tried:
@@ -70,11 +75,16 @@ def test_a_stale_connection_below_keeps_its_rung_and_its_price() -> None:
     assert move(failed(0), stale) == Send(RUNGS[1], Reason.CONNECTION_LOST, CHEAP, fresh=True)
 
 
-def test_a_rung_of_a_tier_that_is_not_the_tenants_is_skipped() -> None:
+def test_a_rung_behind_a_hurdle_is_skipped_with_its_reason() -> None:
     rungs = (RUNGS[0], FOREIGN, RUNGS[2])
     skip = move(failed(0), rungs=rungs)
     assert skip == Skip(FOREIGN, Reason.SERVER_ERROR, Reason.NOT_AUTHORIZED, NO_QUOTE)
     assert move(failed(0), Tried(1, Reason.NOT_AUTHORIZED), rungs=rungs) == Send(RUNGS[2], Reason.NOT_AUTHORIZED, CHEAP)
+
+
+def test_the_first_choice_is_behind_its_hurdle_like_any_other() -> None:
+    first = Rung(0, "u0", "m0", TierName("batch"))
+    assert move(rungs=(first, RUNGS[1])) == Skip(first, None, Reason.NOT_AUTHORIZED, NO_QUOTE)
 
 
 @pytest.mark.parametrize(("left", "kind"), [("0.02", Send), ("0.0199", Skip)])
