@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
+from gateway.admin import Admin
+from gateway.admin import install as install_admin
 from gateway.config import Tenant
 from gateway.errors import CallerError, GatewayError, Internal, MethodNotAllowed, Unauthenticated, UnknownRoute
 from gateway.flow.heads import refusal
@@ -24,8 +26,9 @@ VERSION = "0.1.0"
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def create_app(plane_of: Callable[[], Plane | None], *, lifespan: Any = None) -> FastAPI:
-    """The application; `plane_of` gives the plane once the process is ready to serve, None before and after."""
+def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None, *, lifespan: Any = None) -> FastAPI:
+    """The application; `plane_of` gives the plane once the process is ready to serve, None before and after. The
+    operator's routes are there if `admin` is."""
     app = FastAPI(
         title="Tollway gateway",
         version=VERSION,
@@ -76,6 +79,8 @@ def create_app(plane_of: Callable[[], Plane | None], *, lifespan: Any = None) ->
     for kind in Kind:
         app.add_api_route(kind.route, only_post, methods=OTHER_METHODS, include_in_schema=False)
 
+    if admin is not None:
+        install_admin(app, admin, VERSION)
     _install_errors(app)
     _describe_data_path(app)
     return app

@@ -3,6 +3,7 @@
 There is no await between reading a state and writing it, which in asyncio is the lock.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +61,15 @@ class Breakers:
             return None
         self._count(key, before, after)
         return Transition(key, NAMES[type(before)], NAMES[type(after)], cause)
+
+    def follow(self, policy: Policy, keep: Callable[[Key], bool]) -> None:
+        """Go on under another policy, with the states of those keys that `keep` names; all others are closed again."""
+        self._policy = policy
+        self._states = {key: state for key, state in self._states.items() if keep(key)}
+
+    def states(self) -> dict[Key, State]:
+        """Every breaker that ever moved or failed, as it is now."""
+        return dict(self._states)
 
     def retry_in_s(self, keys: list[Key], now: float) -> float:
         """Seconds until the first of these may be tried again; 0 if one may be now."""

@@ -4,6 +4,7 @@
     |-- the caller's fault
     |     InvalidRequest 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404   UnknownRoute 404
     |     MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
+    |     ConfigRejected 409 (the operator's)
     |-- the tier has no room
     |     QueueFull 429   QueueTimeout 503
     |-- the upstreams failed
@@ -97,6 +98,13 @@ class HeadersTooLarge(CallerError):
 
     status = 431
     code = "headers_too_large"
+
+
+class ConfigRejected(CallerError):
+    """The configuration that the operator asked to be read again has faults."""
+
+    status = 409
+    code = "config_rejected"
 
 
 class QueueFull(GatewayError):

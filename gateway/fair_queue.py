@@ -83,11 +83,24 @@ class FairQueue(Generic[Waiting]):
         self.queued += 1
         return Queued(displaced)
 
+    def resize(self, limits: Limits) -> list[Waiting]:
+        """Take other limits from now on. Returns who of those in line has a slot now; nobody loses slot or place."""
+        self._limits = limits
+        granted = []
+        while self._lines and self.inflight < limits.max_inflight:
+            self.inflight += 1
+            granted.append(self._next())
+        return granted
+
     def release(self) -> Waiting | None:
-        """Give a slot back. Returns who has it now, or None when nobody waited."""
-        if not self._lines:
+        """Give a slot back. Returns who has it now, or None when nobody waited, or the pool has shrunk meanwhile."""
+        if not self._lines or self.inflight > self._limits.max_inflight:
             self.inflight -= 1
             return None
+        return self._next()
+
+    def _next(self) -> Waiting:
+        """Take the one whose turn it is out of its line."""
         tenant, line = next(iter(self._lines.items()))
         who, _ = line.waiting.popitem(last=False)
         self.queued -= 1

@@ -65,7 +65,14 @@ class Metrics:
         self.seconds = Histogram()
         self.first_token = Histogram()
         self.queue = Histogram()
+        self.reloads = Counter()
         self._gauges: list[Callable[[], Iterable[Metric]]] = []
+
+    def continues(self, before: "Metrics") -> None:
+        """Count on from where those counts are, together with whoever still adds to them; gauges are one's own."""
+        for name, counted in vars(before).items():
+            if isinstance(counted, Counter | Histogram):
+                setattr(self, name, counted)
 
     def also(self, gauges: Callable[[], Iterable[Metric]]) -> None:
         """Add metrics that are read when they are asked for."""
@@ -84,6 +91,11 @@ class Metrics:
             "tollway_first_token_seconds", "From an attempt's start to its first token.", ("alias", "tier", "upstream")
         )
         yield self.queue.family("tollway_queue_seconds", "Waiting for a slot.", ("tier",))
+        yield self.reloads.family(
+            "tollway_config_reloads",
+            "Times the configuration was read again: applied, unchanged, rejected.",
+            ("result",),
+        )
         for gauges in self._gauges:
             yield from gauges()
 

@@ -75,6 +75,17 @@ class Pool:
         if successor is not None:
             successor.slot_granted(clock.monotonic() - self._arrived.pop(successor))
 
+    def resize(self, tier: Tier) -> None:
+        """Go on under the tier's new sizes: those who hold a slot or wait keep it, and more slots go to who waits."""
+        self.tier = tier
+        now = clock.monotonic()
+        for successor in self._queue.resize(Limits(tier.max_inflight, tier.max_queue, tier.max_queue_seconds)):
+            successor.slot_granted(now - self._arrived.pop(successor))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._arm()
+
     def retry_after_s(self) -> int:
         """Whole seconds until the queue, at its present pace, will have drained."""
         drain_s = (self._queue.queued + 1) * self._held_s_mean / self.tier.max_inflight

@@ -1,5 +1,6 @@
 """Configuration: one YAML file becomes one frozen value, or the process does not start and says all that is wrong."""
 
+from gateway.config.changes import changes, held_back
 from gateway.config.faults import ConfigError, Fault
 from gateway.config.load import load, load_text
 from gateway.config.model import RoutingConfig, RoutingFile
@@ -29,6 +30,8 @@ __all__ = [
     "Tenant",
     "Tier",
     "Upstream",
+    "changes",
+    "held_back",
     "load",
     "load_text",
 ]

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from gateway.config.cards import RateCardEntry
 from gateway.config.faults import Fault, did_you_mean
+from gateway.config.fingerprint import fingerprint
 from gateway.config.policies import Breaker, Cache, Control, Fallback, GatewaySection, RemoteMac
 from gateway.config.section import Section, named
 from gateway.config.tenants import Tenant
@@ -45,6 +46,8 @@ class RoutingConfig:
     cache: Cache
     control_url: SecretStr
     rate_cards: RateBook
+    fingerprint: str
+    """Of everything that the file says, its secrets included; it names the configuration that serves."""
 
 
 class RoutingFile(Section):
@@ -182,4 +185,5 @@ class RoutingFile(Section):
             cache=self.cache,
             control_url=self.control.url,
             rate_cards=RateBook(entry.card() for entry in self.rate_cards),
+            fingerprint=fingerprint(self),
         )

@@ -6,6 +6,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -75,6 +76,8 @@ class Plane:
         self.draw = draw
         """A random number from 0 to 1, 1 excluded, for decisions that spread load; it keeps no secret."""
         self.draining = False
+        self.retired: list[UpstreamPool] = []
+        """Connections to upstreams that a reload took out, for as long as they are open."""
         self.keys = KeyRing(config.tenants.values())
         self.catalogue = Catalogue(config)
         self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop) for tier in config.tiers.values()}
@@ -85,9 +88,8 @@ class Plane:
         self.exchanges: set[Stoppable] = set()
         self.metrics = Metrics()
         self.metrics.also(self._gauges)
-        context = _client_context(config)
         self.upstreams: dict[str, UpstreamPool] = {
-            name: UpstreamPool(endpoint, loop, context if endpoint.tls else None)
+            name: UpstreamPool(endpoint, loop, _client_context() if endpoint.tls else None)
             for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())
         }
 
@@ -103,7 +105,7 @@ class Plane:
         self.stop()
         await self.tasks.close()
         self.lanes.close()
-        for pool in self.upstreams.values():
+        for pool in (*self.upstreams.values(), *self.retired):
             await pool.close()
 
     def provider_of(self, upstream: str) -> tuple[str, str]:
@@ -129,10 +131,9 @@ class Plane:
         yield moves
 
 
-def _client_context(config: RoutingConfig) -> ssl.SSLContext | None:
-    """One context for all https upstreams: making one costs 20 ms, and it may be shared."""
-    if not any(upstream.base_url.startswith("https:") for upstream in config.upstreams.values()):
-        return None
+@cache
+def _client_context() -> ssl.SSLContext:
+    """One context for all https upstreams of the process: making one costs 20 ms, and it may be shared."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -46,6 +46,7 @@ class UpstreamPool:
         self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._retired = False
         self.connections_made = 0
 
     def call(self, head: bytes, body: bytes, sink: Sink, *, fresh: bool) -> Call:
@@ -60,6 +61,20 @@ class UpstreamPool:
         task.add_done_callback(self._connecting.discard)
         call.carried_by(_Connecting(task))
         return call
+
+    @property
+    def busy(self) -> bool:
+        """Whether any connection is open or being made."""
+        return bool(self._open or self._connecting)
+
+    def retire(self) -> None:
+        """Keep no connection beyond its call from now on; calls under way, and those still to come, are served."""
+        self._retired = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        while self._idle:
+            self._idle.pop().close()
 
     async def close(self) -> None:
         """Hang up on everything."""
@@ -80,6 +95,9 @@ class UpstreamPool:
 
     def idle(self, connection: UpstreamConnection) -> None:
         """Keep it for the next call."""
+        if self._retired:
+            connection.close()
+            return
         connection.idle_since = clock.monotonic()
         self._idle.append(connection)
         if self._sweep is None:

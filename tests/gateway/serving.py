@@ -11,11 +11,13 @@ import uvicorn
 import yaml
 from uvicorn.server import ServerState
 
+from gateway.admin import Admin
 from gateway.app import create_app
 from gateway.config import RoutingConfig, RoutingFile, load_text
 from gateway.control.database import MEMORY, Database
 from gateway.domain import clock
 from gateway.flow.plane import Books, Plane
+from gateway.flow.reload import Reread, Serving
 from gateway.wire.connection import GatewayConnection, bound_to
 from tests.gateway.fakes import FakeBooks
 
@@ -72,12 +74,17 @@ def routing(*urls: str, **changes: Any) -> RoutingConfig:
 class Gateway:
     """A gateway that serves."""
 
-    def __init__(self, plane: Plane, books: FakeBooks, port: int, state: ServerState) -> None:
-        self.plane = plane
+    def __init__(self, serving: Serving, books: FakeBooks, port: int, state: ServerState) -> None:
+        self.serving = serving
         self.books = books
         self.port = port
         self.state = state
         self._writers: list[asyncio.StreamWriter] = []
+
+    @property
+    def plane(self) -> Plane:
+        """The one that serves now."""
+        return self.serving.plane
 
     @property
     def url(self) -> str:
@@ -108,17 +115,20 @@ async def gateway(
     *,
     database: Database | None = None,
     draw: Callable[[], float] = lambda: 0.0,
+    read_again: Callable[[], Reread] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve that configuration for as long as the block lasts. `database` is the caller's to close; without one it is
-    in memory. `draw` is what the gateway takes for chance."""
+    in memory. `draw` is what the gateway takes for chance. A reload takes what `read_again` gives then."""
     loop = asyncio.get_running_loop()
     kept = FakeBooks()
     control = database or Database(MEMORY)
     control.open()
-    plane = Plane(config, books or kept, loop, control, draw)
-    bound = bound_to(plane)
+    serving = Serving(Plane(config, books or kept, loop, control, draw), read_again)
+    bound = bound_to(serving.plane)
+    serving.follow(lambda plane: setattr(bound, "plane", plane))
     server_config = uvicorn.Config(
-        create_app(lambda: plane), http=bound, lifespan="off", log_config=None, access_log=False, ws="none",
+        create_app(lambda: serving.plane, Admin(serving)), http=bound,
+        lifespan="off", log_config=None, access_log=False, ws="none",
         proxy_headers=False, server_header=False,
     )  # fmt: skip
     server_config.load()
@@ -129,13 +139,13 @@ async def gateway(
         return bound(server_config, state, {}, loop)
 
     server = await loop.create_server(connection, "127.0.0.1", 0)
-    served = Gateway(plane, kept, server.sockets[0].getsockname()[1], state)
+    served = Gateway(serving, kept, server.sockets[0].getsockname()[1], state)
     try:
         yield served
     finally:
         served.hang_up()
         server.close()
-        await plane.close()
+        await serving.plane.close()
         for open_connection in tuple(state.connections):
             open_connection.transport.abort()
         await asyncio.sleep(0)
