@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sql.embedded.errors import StoreError, engine_error
 from sql.embedded.text import from_file
@@ -64,9 +64,9 @@ class Engine:
         self._inserts = path.resolve() / "inserts"
         shutil.rmtree(self._inserts, ignore_errors=True)
         self._inserts.mkdir(mode=0o700)
-        self._connect: Any = connect
+        self._connect = cast("Any", connect)
         try:
-            self._keeper = connect(self._path)
+            self._keeper = self._connect(self._path)
         except Exception as fault:
             raise EngineError(_why(path, str(fault))) from fault
         self.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic", database="system")
