@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import orjson
 
 from gateway.domain.reasons import Reason
+from gateway.relay.relay import text
+from gateway.relay.responses import finish_reason
 from gateway.upstream.sink import Headers
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -60,8 +62,10 @@ def parsed(body: bytes) -> Mapping[str, object] | None:
 
 
 def is_error(fields: Mapping[str, object]) -> bool:
-    """Whether a body that came under status 200 is an error all the same."""
-    return bool(fields.get("error")) and not fields.get("choices")
+    """Whether a body that came under status 200 is an error all the same; a response may have failed half-way."""
+    if not fields.get("error"):
+        return fields.get("status") == "failed" and fields.get("object") == "response"
+    return fields.get("status") == "failed" or not any(fields.get(name) for name in ("choices", "output", "data"))
 
 
 def status_of(fields: Mapping[str, object] | None) -> int:
@@ -109,13 +113,11 @@ def _message(fields: Mapping[str, object] | None) -> str:
     return message.lower() if isinstance(message, str) else ""
 
 
-def identity(fields: Mapping[str, object]) -> tuple[str, str, str]:
-    """The id, the model and the first choice's finish reason of a whole answer; "" where there is none."""
+def identity(fields: Mapping[str, object]) -> tuple[str, str, str, str]:
+    """The id, the model, the first choice's finish reason and the service tier of a whole answer; "" where none is."""
     choices = fields.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    finish = first.get("finish_reason") if isinstance(first, dict) else None
-    return _text(fields.get("id")), _text(fields.get("model")), _text(finish)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    finish = text(first.get("finish_reason")) if isinstance(first, dict) else ""
+    if fields.get("object") == "response":
+        finish = finish_reason(fields)
+    return text(fields.get("id")), text(fields.get("model")), finish, text(fields.get("service_tier"))

@@ -256,8 +256,8 @@ class Exchange:
             if self._client.paused:
                 self._stream.drop()
                 self._client.cut()
-            elif error is not None:
-                self._stream.add(b"data: " + error.envelope() + b"\n\n")
+            elif error is not None and self._trial is not None:
+                self._stream.add(self._trial.broken(error))
         elif error is not None:
             head = heads.common(self._record.request_id, self._route, self._record.queue_s) + heads.of_error(error)
             self._answer(error.status, head, error.envelope())

@@ -14,13 +14,15 @@ from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
+from gateway.errors import GatewayError
 from gateway.flow import answer as answers
 from gateway.flow.answer import VendorAnswer
 from gateway.flow.booking import BLAMELESS, book_attempt, normalised
 from gateway.flow.plane import Plane
 from gateway.ladder import Tried
+from gateway.relay.dialect import relay_of
+from gateway.relay.relay import Relay
 from gateway.relay.sse import EventTooLong
-from gateway.relay.stream import StreamRelay, Wants
 from gateway.relay.usage import raw_usage
 from gateway.upstream.call import Call
 from gateway.upstream.sink import Failure, Headers
@@ -67,7 +69,7 @@ class Trial:
         self._sent_at = 0.0
         self._call: Call | None = None
         self._first_token_lane = plane.lanes.of(plane.config.tiers[intent.tier].first_token_timeout_s)
-        self._relay: StreamRelay | None = None
+        self._relay: Relay | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._fields: Mapping[str, object] | None = None
@@ -100,6 +102,10 @@ class Trial:
             self._close(outcome, reason)
         return whole
 
+    def broken(self, error: GatewayError) -> bytes:
+        """The event that tells a client in band that its stream ended early."""
+        return (self._relay or Relay()).broken(error)
+
     def pause(self) -> None:
         """The client is slower than the upstream."""
         if self._call is not None:
@@ -127,9 +133,8 @@ class Trial:
             return
         is_stream = named.get(b"content-type", b"").startswith(b"text/event-stream")
         if self._request.stream and 200 <= status < 300 and is_stream:
-            wants = Wants(tail=self._request.wants_usage, running=self._request.wants_running_usage)
             running = self._plane.upstreams[self.intent.upstream].endpoint.upstream.running_usage
-            self._relay = StreamRelay(wants, running_usage=running, choices=self._request.finishes)
+            self._relay = relay_of(self._request, running_usage=running)
 
     def data(self, piece: bytes) -> None:
         """More of the answer."""
@@ -179,7 +184,7 @@ class Trial:
 
     # What a stream brings
 
-    def _show(self, relay: StreamRelay, shown: bytes) -> bool:
+    def _show(self, relay: Relay, shown: bytes) -> bool:
         """Pass on what may be passed on; False if the trial has ended with it."""
         if self.first_token_s is None and relay.token_seen:
             now = clock.monotonic()
@@ -208,7 +213,7 @@ class Trial:
         if self._call is not None and self._call.under_way:
             self._plane.lanes.of(DRAIN_S).join(self._hang_up, clock.monotonic())
 
-    def _fail_in_band(self, relay: StreamRelay, payload: bytes) -> None:
+    def _fail_in_band(self, relay: Relay, payload: bytes) -> None:
         fields = answers.parsed(payload)
         status = answers.status_of(fields)
         reason = answers.blame(status, fields)
@@ -277,7 +282,7 @@ class Trial:
         moved = self._plane.breakers.record(self._key, self._ticket, shown, reason or "answered", now)
         transition = moved or self._transition
         usage, completeness, raw = self._usage()
-        response_id, model, finish_reason = self._identity()
+        response_id, model, finish_reason, service_tier = self._identity()
         attempt = Attempt(
             intent=self.intent,
             ended_at=self.intent.started_at + round((now - self._began) * 1e9),
@@ -290,6 +295,7 @@ class Trial:
             response_id=response_id,
             response_model=model,
             finish_reason=finish_reason,
+            service_tier=service_tier,
             first_token_seconds=self.first_token_s,
             breaker_transition=(transition.before, transition.after, transition.cause) if transition else None,
         )
@@ -308,11 +314,12 @@ class Trial:
             return NO_USAGE, Completeness.UNKNOWN, text
         return usage, Completeness.MEASURED if final else Completeness.ESTIMATED, text
 
-    def _identity(self) -> tuple[str, str, str]:
-        """The answer's id, model and finish reason; "" where it has none."""
-        if self._relay is not None:
-            return self._relay.response_id, self._relay.model, self._relay.finish_reason
-        return answers.identity(self._fields) if self._fields else ("", "", "")
+    def _identity(self) -> tuple[str, str, str, str]:
+        """The answer's id, model, finish reason and service tier; "" where it has none."""
+        relay = self._relay
+        if relay is not None:
+            return relay.response_id, relay.model, relay.finish_reason, relay.service_tier
+        return answers.identity(self._fields) if self._fields else ("", "", "", "")
 
 
 def _shown(reason: Reason | None, *, stale: bool, flowed: bool) -> Shown:

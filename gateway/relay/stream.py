@@ -1,8 +1,6 @@
-"""One chat stream on its way through: bytes in, bytes out, and what was learned of it.
+"""A chat's or a completion's stream on its way through: chunks of choices, and [DONE].
 
-Only whole events go on, byte for byte, so that a broken stream never leaves half an event behind. Nothing goes on
-before the first real token, so that a stream that fails early can still be replaced by another. Two things the client
-did not ask for are taken out again: the usage chunk at the tail, and usage in running chunks. Nothing here does I/O.
+Two things the client did not ask for are taken out again: the usage chunk at the tail, and usage in running chunks.
 """
 
 from collections.abc import Mapping
@@ -10,11 +8,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.relay.sse import Splitter, data_of, events
-from gateway.relay.usage import raw_usage, without_usage
-
-HOLD_BYTES_MAX = 262_144
-"""A stream that brought this much and no token goes on as it is."""
+from gateway.relay.relay import Relay, text
+from gateway.relay.sse import data_of
+from gateway.relay.usage import without_usage
 
 TOKEN_FIELDS = ("content", "tool_calls", "reasoning_content", "reasoning", "refusal", "function_call", "audio")
 """The fields of a delta that carry something of the answer."""
@@ -34,54 +30,19 @@ class Wants:
     running: bool
 
 
-class StreamRelay:
-    """Feed it the answer's pieces; it returns what may go to the client now, and keeps what the stream said."""
+class StreamRelay(Relay):
+    """The relay of a stream of choices."""
 
-    __slots__ = (
-        "_canonical",
-        "_choices",
-        "_finished",
-        "_held",
-        "_running_usage",
-        "_splitter",
-        "_usage_closes",
-        "_usage_payload",
-        "_wants",
-        "done",
-        "error",
-        "error_event",
-        "finish_reason",
-        "model",
-        "open",
-        "response_id",
-        "token_seen",
-        "usage",
-    )
+    __slots__ = ("_canonical", "_choices", "_finished", "_running_usage", "_usage_closes", "_wants")
 
     def __init__(self, wants: Wants, *, running_usage: bool, choices: int = 1) -> None:
         """`choices` is how many the client asked for: the answer is complete when as many have finished."""
-        self._splitter = Splitter()
+        super().__init__()
         self._choices = choices
         self._finished: set[object] = set()
         self._wants = wants
         self._running_usage = running_usage
         self._canonical = not running_usage
-        self._held: list[bytes] = []
-        self.open = False
-        """Bytes may go to the client: a real token was seen, or too much was held back."""
-        self.token_seen = False
-        self.done = False
-        """The stream said [DONE]."""
-        self.error: bytes | None = None
-        """The JSON of an error the upstream sent in band; neither it nor what follows it goes on."""
-        self.error_event = b""
-        """The whole event of that error, for who decides that the client may read it."""
-        self.finish_reason = ""
-        self.response_id = ""
-        self.model = ""
-        self.usage: Mapping[str, object] | None = None
-        """The last usage seen."""
-        self._usage_payload = b""
         self._usage_closes = False
         """The usage stood where a total stands, and no more of the answer has come since."""
 
@@ -94,33 +55,6 @@ class StreamRelay:
     def usage_is_final(self) -> bool:
         """The usage came after the answer, or with its end: it is the vendor's total."""
         return self._usage_closes and (self.complete or not self._running_usage)
-
-    @property
-    def usage_raw(self) -> str:
-        """The JSON of the last usage seen, as the vendor wrote it; "" if there was none."""
-        return raw_usage(self._usage_payload, self.usage) if self.usage is not None else ""
-
-    def feed(self, piece: bytes) -> bytes:
-        """What may go on to the client now. Raises EventTooLong."""
-        whole = self._splitter.feed(piece)
-        return self._pass(whole) if whole and not self.done and self.error is None else b""
-
-    def finish(self) -> bytes:
-        """The same for what the stream's clean end completes."""
-        rest = self._splitter.rest()
-        return self._pass(rest) if rest.strip() else b""
-
-    def _pass(self, whole: bytes) -> bytes:
-        if self.open and self._dull(whole):
-            return whole
-        kept = [shown for event in events(whole) if (shown := event if self._dull(event) else self._look(event))]
-        if not self.open:
-            self._held += kept
-            self.open = self.token_seen or sum(map(len, self._held)) > HOLD_BYTES_MAX
-            if not self.open:
-                return b""
-            kept, self._held = self._held, []
-        return b"".join(kept)
 
     def _dull(self, data: bytes) -> bool:
         """Whether there is nothing to learn from it but that the answer goes on."""
@@ -153,12 +87,14 @@ class StreamRelay:
             return b""
         if not self.response_id:
             self._identify(event, chunk)
+        if tier := text(chunk.get("service_tier")):
+            self.service_tier = tier
         self._answer(chunk)
         return self._usage(event, payload, chunk)
 
     def _identify(self, event: bytes, chunk: Mapping[str, object]) -> None:
-        self.response_id = _text(chunk.get("id"))
-        self.model = _text(chunk.get("model"))
+        self.response_id = text(chunk.get("id"))
+        self.model = text(chunk.get("model"))
         if b'" :' in event or event.count(b"\n") > 2:
             self._canonical = False  # Not as anyone's serialiser writes it: MARKS would miss, so look at each event.
 
@@ -171,10 +107,10 @@ class StreamRelay:
                 self.token_seen = True
                 self._finished.add(choice.get("index"))
                 if not self.finish_reason or choice.get("index") == 0:
-                    self.finish_reason = _text(reason)
+                    self.finish_reason = text(reason)
             delta = choice.get("delta")
             undecided = self._usage_closes or not self.token_seen
-            if undecided and isinstance(delta, dict) and any(delta.get(field) for field in TOKEN_FIELDS):
+            if undecided and (choice.get("text") or _carries(delta)):
                 self.token_seen = True
                 self._usage_closes = False
 
@@ -196,5 +132,6 @@ class StreamRelay:
         return b"data: " + without_usage(payload, chunk, null=self._wants.tail) + b"\n\n"
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _carries(delta: object) -> bool:
+    """Whether a delta has something of the answer in it."""
+    return isinstance(delta, dict) and any(delta.get(field) for field in TOKEN_FIELDS)

@@ -69,6 +69,22 @@ def test_an_answer_with_choices_is_no_error_even_if_it_mentions_one() -> None:
     assert not is_error({"error": {"message": "partial"}, "choices": [1]})
 
 
+def test_a_response_that_failed_is_an_error_whatever_it_brought_and_one_that_did_not_is_none() -> None:
+    assert is_error({"object": "response", "status": "failed", "error": {"code": "server_error"}, "output": [1]})
+    assert is_error({"object": "response", "status": "failed", "error": None, "output": []})
+    assert not is_error({"object": "response", "status": "completed", "error": None, "output": []})
+    assert not is_error({"data": [1], "error": {"message": "partial"}})
+
+
+def test_a_response_names_itself_in_the_same_words() -> None:
+    response = {"object": "response", "id": "r", "model": "m", "status": "completed", "service_tier": "flex"}
+    assert identity(response) == ("r", "m", "stop", "flex")
+    assert identity({**response, "output": [{"type": "function_call"}]})[2] == "tool_calls"
+    cut = {**response, "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    assert identity(cut)[2] == "length"
+    assert identity({**cut, "incomplete_details": {"reason": "content_filter"}})[2] == "content_filter"
+
+
 def test_only_what_tells_a_client_when_to_come_back_is_forwarded() -> None:
     headers = [
         (b"content-type", b"application/json"),
@@ -93,6 +109,6 @@ def test_what_is_no_json_object_is_no_answer(body: bytes) -> None:
 
 
 def test_an_answer_names_itself_as_far_as_it_does() -> None:
-    assert identity({"id": "x", "model": "m", "choices": [{"finish_reason": "stop"}]}) == ("x", "m", "stop")
-    assert identity({"id": 7, "choices": []}) == ("", "", "")
-    assert identity({"choices": [None]}) == ("", "", "")
+    assert identity({"id": "x", "model": "m", "choices": [{"finish_reason": "stop"}]}) == ("x", "m", "stop", "")
+    assert identity({"id": 7, "choices": []}) == ("", "", "", "")
+    assert identity({"choices": [None]}) == ("", "", "", "")

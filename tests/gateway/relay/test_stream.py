@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.relay.stream import HOLD_BYTES_MAX, StreamRelay, Wants
+from gateway.relay.stream import StreamRelay, Wants
+from tests.gateway.dialects import completion_chunk, completion_usage
 from tests.gateway.fakes import DONE, ROLE, chunk, event, events, usage_chunk
 
 NOTHING = Wants(tail=False, running=False)
@@ -67,7 +68,7 @@ def test_a_finish_without_a_word_opens_the_stream_too() -> None:
 def test_a_stream_that_brings_much_and_no_token_is_not_held_for_ever() -> None:
     passing = relay()
     comment = b": " + b"x" * 1000 + b"\n\n"
-    held = b"".join(comment for _ in range(HOLD_BYTES_MAX // len(comment)))
+    held = b"".join(comment for _ in range(StreamRelay.hold_bytes_max // len(comment)))
     assert passing.feed(held) == b""
     assert passing.feed(comment) == held + comment
     assert not passing.token_seen
@@ -236,3 +237,20 @@ def test_how_a_stream_was_cut_up_changes_nothing(words: list[str], data: st.Data
     shown = [passing.feed(whole[a:b]) for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True) if a < b]
     assert b"".join(shown) + passing.finish() == expected
     assert (passing.usage, passing.finish_reason, passing.done) == (at_once.usage, at_once.finish_reason, True)
+
+
+def test_a_completions_text_is_its_token() -> None:
+    passing = relay()
+    assert passing.feed(completion_chunk("")) == b""
+    word = completion_chunk("Hi")
+    assert passing.feed(word) == completion_chunk("") + word
+    assert passing.feed(completion_chunk(finish="length") + completion_usage() + DONE) == (
+        completion_chunk(finish="length") + DONE
+    )
+    assert (passing.finish_reason, passing.usage_is_final, passing.response_id) == ("length", True, "cmpl-1")
+
+
+def test_the_service_tier_is_the_one_the_vendor_named_last() -> None:
+    passing = relay()
+    passing.feed(event(chunk("Hi", service_tier="auto")) + event(chunk(finish="stop", service_tier="flex")))
+    assert passing.service_tier == "flex"

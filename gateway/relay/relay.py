@@ -1,0 +1,109 @@
+"""What every stream's relay has in common: bytes in, whole events out byte for byte, and what was learned on the way.
+
+Only whole events go on, so that a broken stream never leaves half an event behind. Nothing goes on before the first
+real token, so that a stream that fails early can still be replaced by another. What an event means is each dialect's
+own: gateway/relay/stream.py (chat and completions) and gateway/relay/responses.py. Nothing here does I/O.
+"""
+
+from collections.abc import Mapping
+
+from gateway.errors import GatewayError
+from gateway.relay.sse import Splitter, events
+from gateway.relay.usage import raw_usage
+
+
+class Relay:
+    """Feed it the answer's pieces; it returns what may go to the client now, and keeps what the stream said."""
+
+    __slots__ = (
+        "_held",
+        "_splitter",
+        "_usage_payload",
+        "done",
+        "error",
+        "error_event",
+        "finish_reason",
+        "model",
+        "open",
+        "response_id",
+        "service_tier",
+        "token_seen",
+        "usage",
+    )
+
+    hold_bytes_max = 262_144
+    """A stream that brought this much and no token goes on as it is."""
+
+    def __init__(self) -> None:
+        self._splitter = Splitter()
+        self._held: list[bytes] = []
+        self.open = False
+        """Bytes may go to the client: a real token was seen, or too much was held back."""
+        self.token_seen = False
+        self.done = False
+        """The stream said that it is over; what follows does not go on."""
+        self.error: bytes | None = None
+        """An error the upstream sent in band, in OpenAI's envelope; neither it nor what follows it goes on."""
+        self.error_event = b""
+        """The whole event of that error, for who decides that the client may read it."""
+        self.finish_reason = ""
+        self.response_id = ""
+        self.model = ""
+        self.service_tier = ""
+        self.usage: Mapping[str, object] | None = None
+        """The last usage seen."""
+        self._usage_payload = b""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stream said all it had to say."""
+        return self.done
+
+    @property
+    def usage_is_final(self) -> bool:
+        """The usage came after the answer, or with its end: it is the vendor's total."""
+        raise AssertionError("each dialect says where its total stands")
+
+    @property
+    def usage_raw(self) -> str:
+        """The JSON of the last usage seen, as the vendor wrote it; "" if there was none."""
+        return raw_usage(self._usage_payload, self.usage) if self.usage is not None else ""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What may go on to the client now. Raises EventTooLong."""
+        whole = self._splitter.feed(piece)
+        return self._pass(whole) if whole and not self.done and self.error is None else b""
+
+    def finish(self) -> bytes:
+        """The same for what the stream's clean end completes."""
+        rest = self._splitter.rest()
+        return self._pass(rest) if rest.strip() else b""
+
+    def broken(self, error: GatewayError) -> bytes:
+        """The event that ends the stream in band, in the dialect of what went before."""
+        return b"data: " + error.envelope() + b"\n\n"
+
+    def _pass(self, whole: bytes) -> bytes:
+        if self.open and self._dull(whole):
+            return whole
+        kept = [shown for event in events(whole) if (shown := event if self._dull(event) else self._look(event))]
+        if not self.open:
+            self._held += kept
+            self.open = self.token_seen or sum(map(len, self._held)) > self.hold_bytes_max
+            if not self.open:
+                return b""
+            kept, self._held = self._held, []
+        return b"".join(kept)
+
+    def _dull(self, data: bytes) -> bool:
+        """Whether there is nothing to learn from it but that the answer goes on."""
+        raise AssertionError(f"each dialect knows its own: {data!r}")
+
+    def _look(self, event: bytes) -> bytes:
+        """Keep what one event says; returns the client's copy of it, b"" for none."""
+        raise AssertionError(f"each dialect knows its own: {event!r}")
+
+
+def text(value: object) -> str:
+    """`value` if it is text, else ""."""
+    return value if isinstance(value, str) else ""

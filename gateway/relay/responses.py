@@ -1,0 +1,167 @@
+"""A stream of the Responses API on its way through: typed events, the last of which names the response's end.
+
+`response.completed`, `response.incomplete` and `response.cancelled` end it well; `response.failed` and `error` are the
+vendor's own failure; a stream that ends with none of these was broken off. Usage stands in the last event alone.
+"""
+
+import re
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.errors import GatewayError
+from gateway.relay.relay import Relay, text
+from gateway.relay.sse import data_of
+
+ENDINGS = frozenset({"response.completed", "response.incomplete", "response.cancelled"})
+FAILED = "response.failed"
+MARKS = (
+    b'"response.completed"',
+    b'"response.incomplete"',
+    b'"response.cancelled"',
+    b'"response.failed"',
+    b'"error"',
+    b"[DONE]",
+)
+"""An event with none of these changes nothing we keep. A quote inside a JSON string is escaped, so none can stand in an
+answer's text but [DONE], which only costs a look."""
+
+FRAMES = frozenset({"message", "reasoning"})
+"""Items that say nothing yet when they are added; any other is the model's decision to call something."""
+
+NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
+DONE = b"[DONE]"
+
+
+class ResponsesRelay(Relay):
+    """The relay of a stream of typed events."""
+
+    __slots__ = ("_last", "_usage_closes")
+
+    hold_bytes_max = 4_194_304
+    """The first two events repeat the request's instructions and tools."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = b""
+        """The events that were passed on last: they hold the last sequence number the client has."""
+        self._usage_closes = False
+
+    @property
+    def usage_is_final(self) -> bool:
+        """The usage came with the response's end: it is the vendor's total."""
+        return self._usage_closes
+
+    def broken(self, error: GatewayError) -> bytes:
+        """An event of `type: error` whose number follows the last one that went on."""
+        last = b"".join(NUMBER.findall(self._last)[-1:])
+        body = {
+            "type": "error",
+            "code": error.code,
+            "message": error.message,
+            "param": error.param,
+            "sequence_number": int(last) + 1 if last else 0,
+        }
+        return b"event: error\ndata: " + orjson.dumps(body) + b"\n\n"
+
+    def _pass(self, whole: bytes) -> bytes:
+        shown = super()._pass(whole)
+        if b'"sequence_number"' in shown:
+            self._last = shown
+        return shown
+
+    def _dull(self, data: bytes) -> bool:
+        if not self.token_seen or self.done or self.error is not None:
+            return False
+        for mark in MARKS:  # noqa: SIM110 - `all` over a generator costs three times as much.
+            if mark in data:
+                return False
+        return True
+
+    def _look(self, event: bytes) -> bytes:
+        if self.done or self.error is not None:
+            return b""
+        payload = data_of(event)
+        if payload is None:
+            return event
+        if payload.strip() == DONE:
+            return b""  # Not of this dialect; here it would make a broken stream look whole.
+        try:
+            fields = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return event
+        if not isinstance(fields, dict):
+            return event
+        kind = text(fields.get("type"))
+        response = fields.get("response")
+        if isinstance(response, dict):
+            self._learn(payload, response)
+            self._usage_closes = self.usage is not None and (kind in ENDINGS or kind == FAILED)
+        if kind in ENDINGS:
+            self.done = self.token_seen = True
+            self.finish_reason = finish_reason(response if isinstance(response, dict) else {})
+        elif fault := _fault(kind, fields):
+            self.error = orjson.dumps({"error": fault})
+            self.error_event = event
+            return b""
+        elif not self.token_seen:
+            self.token_seen = _carries(kind, fields)
+        return event
+
+    def _learn(self, payload: bytes, response: Mapping[str, object]) -> None:
+        self.response_id = text(response.get("id")) or self.response_id
+        self.model = text(response.get("model")) or self.model
+        self.service_tier = text(response.get("service_tier")) or self.service_tier
+        usage = response.get("usage")
+        if isinstance(usage, dict):
+            self.usage = usage
+            self._usage_payload = payload
+
+
+def finish_reason(response: Mapping[str, object]) -> str:
+    """Why a response ended, in the words of a chat's finish_reason: the books know one vocabulary."""
+    details = response.get("incomplete_details")
+    reason = text(details.get("reason")) if isinstance(details, dict) else ""
+    if reason:
+        return "length" if reason == "max_output_tokens" else reason
+    status = text(response.get("status"))
+    if status not in ("", "completed"):
+        return status
+    output = response.get("output")
+    items = output if isinstance(output, list) else []
+    called = any(isinstance(item, dict) and item.get("type") in CALLS for item in items)
+    return "tool_calls" if called else "stop"
+
+
+CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call",
+                   "computer_call"})  # fmt: skip
+"""Items that wait for the client's own tools."""
+
+
+def _carries(kind: str, fields: Mapping[str, object]) -> bool:
+    """Whether an event brings something of the answer, or shows that the model's own tools are at work."""
+    if kind.endswith(".delta"):
+        return bool(fields.get("delta"))
+    if kind == "response.output_item.added":
+        item = fields.get("item")
+        return isinstance(item, dict) and item.get("type") not in FRAMES
+    return kind.endswith(".done") or "_call." in kind
+
+
+def _fault(kind: str, fields: Mapping[str, object]) -> Mapping[str, object] | None:
+    """The vendor's error in an event, with the members that OpenAI's envelope has."""
+    if kind not in (FAILED, "error", ""):
+        return None
+    response = fields.get("response")
+    holder = response if kind == FAILED and isinstance(response, dict) else fields
+    inner = holder.get("error")
+    if not isinstance(inner, dict):
+        if not kind:
+            return None
+        inner = {**holder, "type": ""}  # The `error` event has the members itself; its type is the event's.
+    return {
+        "message": text(inner.get("message")) or "The response failed.",
+        "type": text(inner.get("type")) or "server_error",
+        "param": inner.get("param"),
+        "code": inner.get("code"),
+    }
