@@ -115,10 +115,10 @@ class Line(asyncio.Protocol):
         await self._clear.wait()
 
     def on_url(self, url: bytes) -> None:
-        self._request = Received(url.decode())
+        self._request = Received(url.decode("latin-1"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._request.headers[name.decode().lower()] = value.decode()
+        self._request.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self._request.body += body
