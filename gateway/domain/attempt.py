@@ -170,6 +170,7 @@ class Transition:
     tier: TierName
     upstream: UpstreamId
     """Empty for a region."""
+    provider: str
     region: str
     scope: str
     """breaker or region."""

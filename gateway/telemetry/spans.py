@@ -364,6 +364,7 @@ def _transition(transition: Transition) -> bytes:
         (_ALIAS, transition.alias),
         (_TIER, transition.tier),
         (_UPSTREAM, transition.upstream),
+        (_PROVIDER, transition.provider),
         (_REGION, transition.region),
     )
     parts += [key.text(value) for key, value in texts if value]

@@ -219,7 +219,7 @@ SELECT
     v[indexOf(m, 'session')] AS session,
     v[indexOf(m, 'request_id')] AS request_id,
     v[indexOf(m, 'upstream')] AS upstream,
-    if(own_id != '', v[indexOf(m, 'provider')],
+    if(own_id != '' OR own_scope != '', v[indexOf(m, 'provider')],
        transform(v[indexOf(m, 'provider')], provider_names, provider_canonical, v[indexOf(m, 'provider')])) AS provider,
     v[indexOf(m, 'account')] AS account,
     v[indexOf(m, 'region')] AS region,
@@ -314,7 +314,7 @@ WHERE kind = 2;
 -- Breakers that moved (scope breaker), and regions that browned out or recovered (scope region; their upstream is '').
 CREATE OR REPLACE VIEW tollway.transitions {on_cluster} AS
 SELECT
-    started_at AS at, tenant, alias, tier, upstream, region, transition_scope AS scope, breaker_from, breaker_to,
+    started_at AS at, tenant, alias, tier, upstream, provider, region, transition_scope AS scope, breaker_from, breaker_to,
     breaker_cause, transition_failures AS failures, transition_open_seconds AS open_seconds, trace_id, span_id,
     parent_span_id, service, batch_id, received_at, sender
 FROM tollway.spans

@@ -115,6 +115,7 @@ def transition(**changes: Any) -> Transition:
         alias=Alias("fast"),
         tier=TierName("interactive"),
         upstream=UpstreamId("openai-us"),
+        provider="openai",
         region="us-east-1",
         scope="breaker",
         before="closed",
@@ -170,6 +171,6 @@ operations = st.builds(
 transitions = st.builds(
     Transition,
     span_id=_hex(16), trace_id=_hex(32), parent_span_id=st.just("") | _hex(16), at=_nanos, tenant=_texts, alias=_texts,
-    tier=_texts, upstream=_texts, region=_texts, scope=st.sampled_from(["breaker", "region"]), before=_texts,
-    after=_texts, cause=_texts, failures=st.integers(0, 2**31), open_seconds=st.none() | _seconds,
+    tier=_texts, upstream=_texts, provider=_texts, region=_texts, scope=st.sampled_from(["breaker", "region"]),
+    before=_texts, after=_texts, cause=_texts, failures=st.integers(0, 2**31), open_seconds=st.none() | _seconds,
 )  # fmt: skip

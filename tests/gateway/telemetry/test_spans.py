@@ -170,6 +170,7 @@ def expected_transition(moved: Transition) -> Span:
     present = {
         names.TENANT: moved.tenant, names.ALIAS: moved.alias, names.TIER: moved.tier, names.UPSTREAM: moved.upstream,
         names.REGION: moved.region,
+        names.PROVIDER_NAME: moved.provider,
     }  # fmt: skip
     if moved.open_seconds is not None:
         always[names.TRANSITION_OPEN_SECONDS] = moved.open_seconds
