@@ -20,7 +20,7 @@ class Route:
     tier: Tier
     rungs: tuple[Rung, ...]
     answer_head: bytes
-    """The x-tollway-alias, -tier and -cache header lines."""
+    """The x-tollway-alias and -tier header lines."""
 
 
 class Catalogue:
@@ -110,5 +110,5 @@ def rungs_of(alias: AliasConfig, config: RoutingConfig) -> tuple[Rung, ...]:
 
 
 def _answer_head(alias: AliasConfig, tier: Tier) -> bytes:
-    text = f"x-tollway-alias: {alias.name}\r\nx-tollway-tier: {tier.name}\r\nx-tollway-cache: off\r\n"
+    text = f"x-tollway-alias: {alias.name}\r\nx-tollway-tier: {tier.name}\r\n"
     return text.encode("ascii")

@@ -70,7 +70,7 @@ def counted_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def prompt_start(fields: Mapping[str, object], size: int) -> bytes:
-    """The first `size` canonical bytes of the prompt: tools, then messages, or whatever the input is. Raises TooDeep."""
+    """The first `size` canonical bytes of the prompt: tools, then messages, or what else it is. Raises TooDeep."""
     pieces: list[bytes] = []
     room = size
     for name in ("tools", "functions", "instructions", "messages", "prompt", "input"):

@@ -1,7 +1,7 @@
 """Whole answers, kept for a while: a store bounded by bytes, in which each entry has a time to live.
 
 Entries are counted with their keys and with what Python itself needs for them, so that the bound is one on memory.
-The least recently used go first. Nothing is found but under the key it was kept under, and a key begins with its tenant.
+The least recently used go first. Nothing is found but under the key it was kept under, which begins with its tenant.
 """
 
 from collections import OrderedDict

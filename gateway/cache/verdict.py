@@ -1,8 +1,8 @@
 """Whether an answer may come from the gateway's own cache, and whether it may be kept there: a pure decision.
 
 A cache that answers must not change what the caller would have got, so only answers without chance in them are used
-(temperature 0, or embeddings), or those whose caller asked for it (`x-tollway-cache: use`). Requests that do something at the
-vendor besides answering (`store`, and all of the responses route) pass by.
+(temperature 0, or embeddings), or those whose caller asked for it (`x-tollway-cache: use`). Requests that do something
+at the vendor besides answering (`store`, and all of the responses route) pass by.
 """
 
 from collections.abc import Collection, Mapping
@@ -55,9 +55,7 @@ VERDICTS = {
 """By mode, for a request whose answer may be used again."""
 
 
-def verdict(
-    mode: str, allowed: Collection[str], kind: str, fields: Mapping[str, object], wish: Wish | None
-) -> Verdict:
+def verdict(mode: str, allowed: Collection[str], kind: str, fields: Mapping[str, object], wish: Wish | None) -> Verdict:
     """The verdict on a request under `mode`; `allowed` is its tier's cache_allowed, `wish` its caller's."""
     if mode not in VERDICTS or "exact" not in allowed:
         return OFF
@@ -75,4 +73,3 @@ def _certain(temperature: object) -> bool:
 def keepable(status: int, body: bytes, answer_bytes_max: int) -> bool:
     """Whether an answer that ended well is one to keep: a plain success that is not too long."""
     return status == 200 and 0 < len(body) <= answer_bytes_max
-

@@ -125,7 +125,9 @@ class AnswerCache:
         for (alias, status), count in self._lookups.items():
             by_status[Status(status)].add(alias, by=count)
         for status, plural in ((Status.HIT, "hits"), (Status.MISS, "misses"), (Status.BYPASS, "bypasses")):
-            yield by_status[status].family(f"tollway_cache_{plural}", f"Requests whose status was {status}.", ("alias",))
+            yield by_status[status].family(
+                f"tollway_cache_{plural}", f"Requests whose status was {status}.", ("alias",)
+            )
         yield self._saved_tokens.family("tollway_cache_saved_tokens", "Tokens that hits did not spend.", ("alias",))
         saved = CounterMetricFamily("tollway_cache_saved_usd", "What hits would have cost.", labels=("alias",))
         for alias, amount in self._saved_usd.items():

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from gateway.breaker import Ticket
 from gateway.breakers import Key
+from gateway.cache.store import Entry
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.ids import UpstreamId
@@ -17,6 +18,7 @@ from gateway.errors import (
     AnswerTimeout,
     BreakerOpen,
     GatewayError,
+    InvalidRequest,
     JournalUnavailable,
     LadderExhausted,
     QueueFull,
@@ -27,6 +29,7 @@ from gateway.errors import (
 from gateway.flow import heads
 from gateway.flow.answer import VendorAnswer, forwarded
 from gateway.flow.booking import book_attempt, book_operation
+from gateway.flow.caching import AnswerCache, Recording
 from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
@@ -57,6 +60,8 @@ class Exchange:
         self._finished = False
         self._stream: Coalescer | None = None
         """Set from a stream's first byte to the client on."""
+        self._recording: Recording | None = None
+        """Where the answer is noted down, if it may be kept."""
 
     def start(self) -> None:
         """Read the request, find its route, and ask for a slot."""
@@ -73,12 +78,28 @@ class Exchange:
         self._total_lane = plane.lanes.of(self._route.tier.total_timeout_s)
         self._total_lane.join(self._out_of_time, record.began)
         self._pool = plane.pools[self._route.tier.name]
+        if plane.answers is not None and self._answered_from(plane.answers):
+            return
         self._pool.arrive(self, tenant=record.tenant, weight=arrival.tenant.weight, now=record.began)
 
     @property
     def has_slot(self) -> bool:
         """Whether it is past its tier's queue."""
         return self._granted_at is not None
+
+    def _answered_from(self, answers: AnswerCache) -> bool:
+        """Ask the answer cache; True if that ended the request."""
+        record = self._record
+        try:
+            consulted = answers.consult(self._arrival, record.request, self._route, record.began)
+        except InvalidRequest as error:
+            self._end(Outcome.REFUSED, Reason.CALLER_ERROR, error)
+            return True
+        record.cache_status, record.hit, self._recording = consulted.status, consulted.entry, consulted.recording
+        if consulted.entry is None:
+            return False
+        self._replay(consulted.entry)
+        return True
 
     # The client's side
 
@@ -221,15 +242,19 @@ class Exchange:
             self._stream = Coalescer(self._client.write, size, self._plane.loop)
             if self._client.paused:
                 trial.pause()
+        if self._recording is not None:
+            self._recording.add(piece)
         self._stream.add(piece)
 
     def answered(self, trial: Trial, answer: VendorAnswer) -> None:
         """The whole answer."""
+        self._keep(trial, answer.body)
         self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
         self._finish(Outcome.OK, None)
 
     def streamed(self, trial: Trial) -> None:
         """The stream ended as it should."""
+        self._keep(trial, None)
         self._finish(Outcome.OK, None)
 
     def failed(self, trial: Trial, tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
@@ -246,7 +271,26 @@ class Exchange:
             self._vendor = (trial, answer)
         self._advance()
 
+    def _keep(self, trial: Trial, body: bytes | None) -> None:
+        """Keep an answer that ended well for who asks the same; None for the stream that was noted down."""
+        answers, recording, attempt = self._plane.answers, self._recording, trial.attempt
+        if answers is not None and recording is not None and attempt is not None:
+            card = self._record.card(self._route.rungs[trial.intent.fallback_depth])
+            answers.keep(recording, attempt, trial.headers, body, card=card, now=clock.monotonic())
+
     # Ends
+
+    def _replay(self, entry: Entry) -> None:
+        """The answer that was kept, framed as it was; nobody is called for it."""
+        head = self._common_head() + entry.head
+        if entry.stream:
+            self._status = entry.status
+            self._client.start(entry.status, head)
+            self._client.write(entry.body)
+            self._client.finish()
+        else:
+            self._answer(entry.status, head, entry.body)
+        self._finish(Outcome.OK, None)
 
     def _end(self, outcome: Outcome, reason: Reason, error: GatewayError | None) -> None:
         """End with an error of ours, in band if a stream has begun; without one, end quietly."""
@@ -259,7 +303,7 @@ class Exchange:
             elif error is not None and self._trial is not None:
                 self._stream.add(self._trial.broken(error))
         elif error is not None:
-            head = heads.common(self._record.request_id, self._route, self._record.queue_s) + heads.of_error(error)
+            head = self._common_head() + heads.of_error(error)
             self._answer(error.status, head, error.envelope())
         self._finish(outcome, reason)
 
@@ -296,9 +340,12 @@ class Exchange:
     def _passed_on(self) -> bytes:
         return pass_on(self._arrival.headers)
 
+    def _common_head(self) -> bytes:
+        record = self._record
+        return heads.common(record.request_id, self._route, record.queue_s, record.cache_status)
+
     def _answer_head(self, trial: Trial, vendor: bytes) -> bytes:
-        common = heads.common(self._record.request_id, self._route, self._record.queue_s)
-        return common + heads.of_intent(trial.intent) + vendor
+        return self._common_head() + heads.of_intent(trial.intent) + vendor
 
     def _book_refused(self, rung: Rung, reason: Reason, because: Reason | None, quote: Quote) -> None:
         intent = self._record.intent(rung, because, quote, len(self._record.request.body))

@@ -7,10 +7,10 @@ from gateway.domain.money import plain
 from gateway.errors import GatewayError
 
 
-def common(request_id: RequestId, route: Route, queue_s: float) -> bytes:
+def common(request_id: RequestId, route: Route, queue_s: float, cache_status: str) -> bytes:
     """What every answer to a routed request carries."""
     waited = f"{queue_s:.6f}" if queue_s else "0"
-    lines = f"x-request-id: {request_id}\r\nx-tollway-queue-seconds: {waited}\r\n"
+    lines = f"x-request-id: {request_id}\r\nx-tollway-queue-seconds: {waited}\r\nx-tollway-cache: {cache_status}\r\n"
     return lines.encode("ascii") + route.answer_head
 
 

@@ -20,6 +20,7 @@ from gateway.control.database import Database
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
 from gateway.estimate import Forecast
+from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
 from gateway.metrics import Metrics, gauge
@@ -88,6 +89,10 @@ class Plane:
         self.exchanges: set[Stoppable] = set()
         self.metrics = Metrics()
         self.metrics.also(self._gauges)
+        self.answers: AnswerCache | None = answer_cache(config.cache)
+        """None where the configuration keeps no answers."""
+        if self.answers is not None:
+            self.metrics.also(self.answers.metrics)
         self.upstreams: dict[str, UpstreamPool] = {
             name: UpstreamPool(endpoint, loop, _client_context() if endpoint.tls else None)
             for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())

@@ -1,5 +1,6 @@
 """What is written down of one request: the facts its intents, its attempts and its operation have in common."""
 
+from gateway.cache.store import Entry
 from gateway.catalogue import Route
 from gateway.domain import clock
 from gateway.domain.attempt import Intent, Operation, Outcome
@@ -15,6 +16,7 @@ from gateway.domain.ids import (
 )
 from gateway.domain.rate_card import RateCard
 from gateway.domain.reasons import Reason
+from gateway.domain.usage import NO_USAGE, Completeness
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
@@ -42,6 +44,10 @@ class RequestRecord:
         self._session = arrival.session()
         self._attempts = 0
         self.queue_s = 0.0
+        self.cache_status = "off"
+        """What the answer cache said: hit, miss, off or bypass."""
+        self.hit: Entry | None = None
+        """The kept answer that the client was given."""
 
     @property
     def tenant(self) -> str:
@@ -87,10 +93,12 @@ class RequestRecord:
             operation=self.request.kind.operation,
             route=self.request.kind.route,
             tool_format=self.request.tool_format,
+            cache_status=self.cache_status,
         )
 
     def operation(self, outcome: Outcome, reason: Reason | None, status: int, trial: Trial | None) -> Operation:
         """The whole request, now that it has ended. `trial` is the last that was made."""
+        hit = self.hit
         return Operation(
             trace_id=self.trace_id,
             span_id=self._span_id,
@@ -114,6 +122,10 @@ class RequestRecord:
             operation=self.request.kind.operation,
             route=self.request.kind.route,
             tool_format=self.request.tool_format,
+            cache_status=self.cache_status,
+            saved_usd=hit.cost_usd if hit is not None else None,
+            usage=hit.usage if hit is not None else NO_USAGE,
+            completeness=hit.completeness if hit is not None else Completeness.UNKNOWN,
         )
 
     def quote(self, rung: Rung) -> Quote:

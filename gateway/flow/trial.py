@@ -59,6 +59,8 @@ class Trial:
         self.status = 0
         self.headers: Headers = []
         self.first_token_s: float | None = None
+        self.attempt: Attempt | None = None
+        """What was booked of it, once it has ended."""
         self._plane = plane
         self._owner = owner
         self._request = request
@@ -283,7 +285,7 @@ class Trial:
         transition = moved or self._transition
         usage, completeness, raw = self._usage()
         response_id, model, finish_reason, service_tier = self._identity()
-        attempt = Attempt(
+        attempt = self.attempt = Attempt(
             intent=self.intent,
             ended_at=self.intent.started_at + round((now - self._began) * 1e9),
             outcome=outcome if self.sent else Outcome.REFUSED,
