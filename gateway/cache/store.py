@@ -26,7 +26,7 @@ class Key(NamedTuple):
     kind: str
     """Chat, completions or embeddings."""
     digest: bytes
-    """SHA-256 of the answer's framing, of the headers that can change it, and of the canonical body."""
+    """SHA-256 of all else that can change the answer: its framing, headers, the canonical body, the alias's rungs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,20 @@ class Store:
             return False
         if key in self._entries:
             self._drop(key, None)
-        while self.bytes + size > self.max_bytes:
-            oldest, (until, _) = next(iter(self._entries.items()))
-            self._drop(oldest, "ttl" if now >= until else "size")
+        self._make_room(size, now)
         self._entries[key] = (now + self.ttl_s, entry)
         self.bytes += size
         return True
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
-        self.bytes = 0
+    def resize(self, max_bytes: int, ttl_s: float) -> None:
+        """Other bounds from now on; what was kept before keeps the time it was given, if there is room for it."""
+        self.max_bytes, self.ttl_s = max_bytes, ttl_s
+        self._make_room(0, 0.0)
+
+    def _make_room(self, size: int, now: float) -> None:
+        while self.bytes + size > self.max_bytes:
+            oldest, (until, _) = next(iter(self._entries.items()))
+            self._drop(oldest, "ttl" if now >= until else "size")
 
     def _drop(self, key: Key, cause: str | None) -> None:
         _, entry = self._entries.pop(key)

@@ -72,6 +72,11 @@ class AnswerCache:
         self._saved_usd: dict[str, Decimal] = {}
         self._saved_tokens = Counter()
 
+    def follow(self, config: Cache) -> None:
+        """Go on under these bounds and this mode."""
+        self._config = config
+        self.store.resize(config.max_bytes, config.ttl_s)
+
     def consult(self, arrival: Arrival, request: ModelRequest, route: Route, now: float) -> Consulted:
         """What becomes of a request. Raises InvalidRequest where the caller's wish is none."""
         config = self._config
@@ -148,7 +153,7 @@ class AnswerCache:
     def _key(self, arrival: Arrival, request: ModelRequest, route: Route) -> Key | None:
         fields = request.fields
         try:
-            parts = (framing(fields), counted_headers(arrival.headers), canonical(fields))
+            parts = (framing(fields), counted_headers(arrival.headers), canonical(fields), _rungs(route))
         except TooDeep:
             return None
         digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
@@ -159,6 +164,11 @@ class AnswerCache:
 def answer_cache(config: Cache) -> AnswerCache | None:
     """The cache that the configuration asks for; None where it keeps no answers."""
     return AnswerCache(config) if config.mode in ANSWER_MODES else None
+
+
+def _rungs(route: Route) -> bytes:
+    """Who answers an alias: once that changes, so do the answers."""
+    return repr([(rung.upstream, rung.model) for rung in route.rungs]).encode()
 
 
 def wish_of(arrival: Arrival) -> Wish | None:

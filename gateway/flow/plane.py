@@ -91,8 +91,6 @@ class Plane:
         self.metrics.also(self._gauges)
         self.answers: AnswerCache | None = answer_cache(config.cache)
         """None where the configuration keeps no answers."""
-        if self.answers is not None:
-            self.metrics.also(self.answers.metrics)
         self.upstreams: dict[str, UpstreamPool] = {
             name: UpstreamPool(endpoint, loop, _client_context() if endpoint.tls else None)
             for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())
@@ -134,6 +132,8 @@ class Plane:
         for labels, count in self.breakers.transitions.items():
             moves.add_metric(labels, count)
         yield moves
+        if self.answers is not None:
+            yield from self.answers.metrics()
 
 
 @cache

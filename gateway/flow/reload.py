@@ -37,6 +37,7 @@ CARRIED = {
     "metrics": "the same counts; gauges read the new plane",
     "pools": "by tier: the same slots and lines, under the new sizes; a tier that is gone lives until its last request",
     "breakers": "the same states, under the new policy; of an upstream whose entry changed, closed",
+    "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
     "forecasts": "by alias: what its answers taught",
     "upstreams": "the same connections, where the entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
@@ -135,6 +136,9 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     new.lanes, new.tasks, new.exchanges = old.lanes, old.tasks, old.exchanges
     new.metrics.continues(old.metrics)
     new.forecasts.update({name: known for name, known in old.forecasts.items() if name in config.aliases})
+    if old.answers is not None and new.answers is not None:
+        old.answers.follow(config.cache)
+        new.answers = old.answers
     _upstreams(old, new)
     _breakers(old, new)
     _pools(old, new)  # Last: those in line to whom a larger pool gives a slot set out at once.

@@ -3,7 +3,6 @@
 import tracemalloc
 from dataclasses import replace
 from decimal import Decimal
-from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,9 +122,11 @@ def test_an_entry_is_counted_with_all_its_texts() -> None:
     assert size_of(key(), ENTRY) == ENTRY_BYTES + len(ENTRY.head) + len(ENTRY.body) + sum(map(len, key()))
 
 
-def test_what_was_cleared_is_gone() -> None:
+def test_a_smaller_store_keeps_what_was_used_last_for_the_time_it_was_given() -> None:
     store = Store(10**6, 60)
-    for number, tenant in product(range(3), ("acme", "globex")):
-        store.put(key(number, tenant), ENTRY, 0.0)
-    store.clear()
-    assert (len(store), store.bytes) == (0, 0)
+    for number in range(3):
+        store.put(key(number), ENTRY, 0.0)
+    store.resize(size_of(key(), ENTRY), 5)
+    assert [number for number in range(3) if store.get(key(number), 59.0)] == [2]
+    store.put(key(4), ENTRY, 59.0)
+    assert store.get(key(4), 64.0) is None

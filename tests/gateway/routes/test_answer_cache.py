@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import Completeness, Usage
+from gateway.flow.reload import Reread
 from tests.gateway.fakes import DONE, ScriptedUpstream, answer, chat, chunk, drop, error, event, events, stream
 from tests.gateway.serving import GLOBEX, Gateway, chat_request, gateway, routing, until
 
@@ -80,12 +81,29 @@ async def test_a_tier_and_an_alias_have_their_own_answers(upstream: ScriptedUpst
         assert await statuses(served, *requests, *requests) == ["miss"] * 3 + ["hit"] * 3
 
 
-async def test_an_answer_of_another_policy_epoch_is_not_used(upstream: ScriptedUpstream) -> None:
-    async with gateway(routing(upstream.url, **EXACT)) as served:
-        assert served.plane.answers is not None
-        await statuses(served, {})
-        kept = next(iter(served.plane.answers.store._entries))
-    assert kept.epoch == "1"
+OTHER_TARGET = {"fast": {"targets": [{"upstream": "u0", "model": "m1"}]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, "hit"),
+        ({"tiers": {"batch": {"max_inflight": 3}}}, "hit"),
+        ({"cache": {"mode": "read_only", "max_bytes": 100_000, "ttl_s": 5}}, "hit"),
+        ({"cache": {"mode": "exact", "policy_epoch": "2"}}, "miss"),
+        ({"cache": {"mode": "exact", "max_bytes": 0}}, "miss"),
+        ({"aliases": OTHER_TARGET}, "miss"),
+        ({"cache": {"mode": "off"}}, "off"),
+    ],
+)
+async def test_answers_outlive_a_reload_unless_it_changes_what_they_stand_for(
+    upstream: ScriptedUpstream, changes: dict[str, Any], status: str
+) -> None:
+    again = routing(upstream.url, **{**EXACT, **changes})
+    async with gateway(routing(upstream.url, **EXACT), read_again=lambda: Reread(again)) as served:
+        assert await statuses(served, {}) == ["miss"]
+        await served.serving.reload()
+        assert await statuses(served, {}) == [status]
 
 
 @pytest.mark.parametrize("usage_asked_for", [False, True])
