@@ -4,7 +4,7 @@ Imports are inside, so that a process loads its own part's libraries and no othe
 """
 
 from deploy.secrets import gateway_token
-from deploy.settings import SENDER_GATEWAY, Settings, host_port
+from deploy.settings import SENDER_GATEWAY, Settings, host_port, read
 
 
 def store(settings: Settings) -> None:
@@ -52,15 +52,30 @@ def collector(settings: Settings) -> None:
 
 
 def gateway(settings: Settings) -> None:
-    """The OpenAI-compatible gateway."""
+    """The OpenAI-compatible gateway; it reads the file again when it is told to."""
+    from gateway.flow.reload import Reread
     from gateway.server import run
+
+    def read_again() -> Reread:
+        again = read(settings.path)
+        return Reread(again.file.routing(), gateway_restarts(settings, again))
 
     run(
         settings.file.routing(),
         data_dir=settings.data_dir,
         otlp_url=settings.otlp_url,
         otlp_token=gateway_token(settings),
+        read_again=read_again,
     )
+
+
+def gateway_restarts(started: Settings, again: Settings) -> tuple[str, ...]:
+    """Places outside the routing sections that a running gateway stands on, and that have changed since its start."""
+    stands_on = {
+        "data_dir": (started.data_dir, again.data_dir),
+        "collector.otlp_http": (started.otlp_url, again.otlp_url),
+    }
+    return tuple(place for place, (before, now) in stands_on.items() if before != now)
 
 
 def dashboards(settings: Settings) -> None:

@@ -144,8 +144,9 @@ class Settings:
 def read(path: Path, env: Mapping[str, str] | None = None) -> Settings:
     """The configuration at `path`. Raises ConfigError with every fault."""
     file = load(path, TollwayFile, env)
-    folder = path.resolve().parent
-    return Settings(path=path.resolve(), file=file, data_dir=(folder / file.data_dir).resolve())
+    # Not resolved: a file that is a link, as a ConfigMap's is, must be read again where the link leads then.
+    place = path.absolute()
+    return Settings(path=place, file=file, data_dir=(place.parent / file.data_dir).resolve())
 
 
 def host_port(listen: str) -> tuple[str, int]:

@@ -1,10 +1,12 @@
 """All the parts of one configuration as one thing: start, make ready, watch, stop."""
 
+import signal
 from collections.abc import Callable
 
 from deploy.secrets import gateway_token
-from deploy.settings import Settings
+from deploy.settings import Settings, read
 from deploy.supervisor import Supervisor, parts
+from gateway.config import ConfigError
 from gateway.domain import clock
 
 WORKER = "worker"
@@ -16,6 +18,8 @@ class Stack:
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self.settings = settings
+        self._say = say
+        self._cards = settings.file.rate_cards
         self._supervisor = Supervisor(settings.data_dir / "logs", say)
 
     def start(self, on_ready: Callable[[str], None] = lambda _: None) -> None:
@@ -44,6 +48,23 @@ class Stack:
     def watch_once(self) -> None:
         """Start again what died."""
         self._supervisor.watch_once()
+
+    def reload(self) -> None:
+        """Tell the gateway to read its configuration again, and start the worker afresh with the cards that it has now.
+
+        A file with a fault changes nothing: the faults are said, and every part goes on with what it had.
+        """
+        try:
+            again = read(self.settings.path)
+        except ConfigError as error:
+            self._say(f"tollway: not reloaded: {error}")
+            return
+        self._supervisor.allow_to_stop(parts(again))
+        self._supervisor.send("gateway", signal.SIGHUP)
+        if again.file.rate_cards != self._cards:
+            self._cards = again.file.rate_cards
+            self._supervisor.send(WORKER, signal.SIGTERM)  # The watch starts it again, with the new cards.
+        self._say("tollway: told the gateway to reload; its log has what changed")
 
     def kill_and_restart(self, name: str) -> None:
         """SIGKILL a part and start it again; for drills."""

@@ -1,7 +1,10 @@
 """`tollway check`: is this configuration usable? Starts nothing, calls nobody."""
 
+from typing import Annotated, Any
+
 import typer
 
+from deploy import running_gateway
 from deploy.cli import exits
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_rows, say
@@ -17,8 +20,14 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
-    """List the faults of a configuration, or what it says in short."""
+def check(
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="If it is usable, have the running gateway read it.")
+    ] = False,
+) -> None:
+    """List the faults of a configuration, or what it says in short; with --reload, what changed in the gateway."""
     try:
         settings = read(config)
     except ConfigError as error:
@@ -30,6 +39,7 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
         raise typer.Exit(exits.CHECK_FAILED) from None
     routing = settings.file.routing()
     unpriced = unpriced_targets(settings)
+    reloaded = running_gateway.reload(settings) if reload else None
     if as_json:
         emit_json(
             {
@@ -41,6 +51,7 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
                 "rate_cards": [card.card_id for card in routing.rate_cards.cards],
                 "unpriced": unpriced,
                 "client_base_url": routing.client_base_url,
+                **({"reload": reloaded} if reloaded else {}),
             }
         )
         return
@@ -52,6 +63,16 @@ def check(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     for target in unpriced:
         say(f"tollway: no rate card for {target}: what it costs will show as unpriced, not as zero")
     say(f"tollway: {settings.path} is usable")
+    if reloaded is not None:
+        _tell(reloaded)
+
+
+def _tell(reloaded: dict[str, Any]) -> None:
+    say(f"tollway: reload: {reloaded['result']}; the gateway serves by {reloaded['hash']}")
+    for place in reloaded["changed"]:
+        say(f"  changed: {place}")
+    for place in reloaded["next_start"]:
+        say(f"  {place}: holds from the gateway's next start on")
 
 
 def unpriced_targets(settings: Settings) -> list[str]:

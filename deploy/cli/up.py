@@ -19,17 +19,21 @@ def register(app: typer.Typer) -> None:
 
 
 def up(config: Config = DEFAULT_CONFIG) -> None:
-    """Supervise all parts until SIGINT or SIGTERM."""
+    """Supervise all parts until SIGINT or SIGTERM; SIGHUP reloads the gateway."""
     from deploy.stack import Stack
 
     settings = read(config)
-    stopping = stop_event()
+    stopping, reloading = stop_event(), threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: reloading.set())
     stack = Stack(settings, say)
     try:
         stack.start(on_ready=lambda name: say(f"tollway: {name} is ready"))
         emit_pairs(addresses(settings))
         say("tollway: serving; Ctrl-C stops it")
         while not stopping.wait(WATCH_EVERY_S):
+            if reloading.is_set():
+                reloading.clear()
+                stack.reload()
             stack.watch_once()
     finally:
         say("tollway: stopping")

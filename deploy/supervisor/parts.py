@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from deploy.settings import Settings
 
+STOP_WITHIN_S = 15.0
+SETTLE_S = 7.0
+"""Beyond its streams, what a gateway needs to end what is left and to ship its last spans."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -14,6 +18,8 @@ class Part:
     command: tuple[str, ...]
     ready_url: str
     listen: str
+    stop_within_s: float = STOP_WITHIN_S
+    """How long it may take to stop once it was told to."""
 
 
 def parts(settings: Settings) -> list[Part]:
@@ -27,7 +33,15 @@ def parts(settings: Settings) -> list[Part]:
     ]
     if not settings.embedded:
         places = places[1:]
-    return [Part(name, _command(settings, name), f"{url}/readyz", listen) for name, url, listen in places]
+    return [
+        Part(name, _command(settings, name), f"{url}/readyz", listen, _stop_within_s(settings, name))
+        for name, url, listen in places
+    ]
+
+
+def _stop_within_s(settings: Settings, name: str) -> float:
+    """The gateway's streams may go on for gateway.drain_s, and then its last spans are shipped."""
+    return max(STOP_WITHIN_S, settings.file.gateway.drain_s + SETTLE_S) if name == "gateway" else STOP_WITHIN_S
 
 
 def _command(settings: Settings, name: str) -> tuple[str, ...]:

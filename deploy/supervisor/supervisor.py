@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deploy.errors import OperatorError
@@ -21,7 +21,6 @@ from deploy.supervisor.parts import Part, restart_delay_s
 from gateway.domain import clock
 
 READY_WITHIN_S = 60.0
-STOP_WITHIN_S = 15.0
 STEADY_S = 30.0
 """A part that ran this long is well again: its next failure counts as the first."""
 
@@ -104,6 +103,19 @@ class Supervisor:
         """The process id of a part that was started."""
         return self._running[name].process.pid
 
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a part, if it runs."""
+        process = self._running[name].process
+        if process.poll() is None:
+            process.send_signal(number)
+
+    def allow_to_stop(self, parts: Sequence[Part]) -> None:
+        """Take these parts' own times to stop from now on."""
+        for part in parts:
+            if part.name in self._running:
+                known = self._running[part.name]
+                known.part = replace(known.part, stop_within_s=part.stop_within_s)
+
     def kill_and_restart(self, name: str) -> None:
         """SIGKILL a part and start it again at once: what a drill does."""
         running = self._running[name]
@@ -113,16 +125,16 @@ class Supervisor:
         running.started_at, running.restart_at = clock.monotonic(), None
 
     def stop(self) -> None:
-        """SIGTERM each part, who sends before who receives; SIGKILL after STOP_WITHIN_S."""
+        """SIGTERM each part, who sends before who receives; SIGKILL when its time is over."""
         order = [name for name in STOP_ORDER if name in self._running]
         for name in order:
-            process = self._running[name].process
+            process, within_s = self._running[name].process, self._running[name].part.stop_within_s
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(STOP_WITHIN_S)
+                    process.wait(within_s)
                 except subprocess.TimeoutExpired:
-                    self.say(f"{name} did not stop within {STOP_WITHIN_S:.0f} s; ending it")
+                    self.say(f"{name} did not stop within {within_s:.0f} s; ending it")
                     process.kill()
                     process.wait()
         self._running.clear()

@@ -9,12 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from tests.gateway.fakes import ROLE, ScriptedUpstream, chunk, event, events, stream
-from tests.gateway.serving import post, settings, until
+from tests.gateway.serving import ACME, post, settings, until
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +27,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from gateway.config import RoutingFile, load
+from gateway.flow.reload import Reread
 from gateway.server import run
 config, data_dir = load(Path(sys.argv[1]), RoutingFile).routing(), Path(sys.argv[2])
-run(config, data_dir=data_dir, otlp_url="http://127.0.0.1:9", otlp_token="t")
+read_again = lambda: Reread(load(Path(sys.argv[1]), RoutingFile).routing())
+run(config, data_dir=data_dir, otlp_url="http://127.0.0.1:9", otlp_token="t", read_again=read_again)
 """
 
 
@@ -37,10 +41,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(folder: Path, url: str, port: int, **gateway: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """A gateway process on that port."""
     path = folder / "tollway.yaml"
-    path.write_text(yaml.safe_dump(settings(url, gateway={"listen": f"127.0.0.1:{port}"})), "utf-8")
+    path.write_text(yaml.safe_dump(settings(url, gateway={"listen": f"127.0.0.1:{port}", **gateway})), "utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, str(path), str(folder), cwd=ROOT, stderr=subprocess.PIPE, env=dict(os.environ)
     )
@@ -100,3 +104,51 @@ async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, upstream: 
     assert f"127.0.0.1:{port}" in lines[0]
     assert "in use" in lines[0]
     assert not (tmp_path / "gateway").exists()
+
+
+async def test_streams_that_outlast_the_bound_are_ended_and_told(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    port = free_port()
+    upstream.script.append(stream(ROLE, WORD, end="hang"))
+    async with running(tmp_path, upstream.url, port, drain_s=0.5) as process:
+        await until(lambda: listens(port), 30)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(BODY))
+        await reader.readuntil(WORD)
+        process.send_signal(signal.SIGTERM)
+        assert b'"shutting_down"' in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_a_sighup_reloads_and_a_broken_file_leaves_the_process_serving(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    port = free_port()
+    path = tmp_path / "tollway.yaml"
+    async with running(tmp_path, upstream.url, port) as process, httpx.AsyncClient(trust_env=False) as client:
+        await until(lambda: listens(port), 30)
+        whole = path.read_text("utf-8")
+
+        async def loaded(result: str) -> None:
+            sign, text = f'tollway_config_reloads_total{{result="{result}"}} 1.0', ""
+            async with asyncio.timeout(10):
+                while sign not in text:
+                    text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+
+        async def asked(model: str) -> int:
+            got = await client.post(
+                f"http://127.0.0.1:{port}/v1/chat/completions",
+                json={"model": model, "messages": []},
+                headers={"authorization": f"Bearer {ACME}"},
+            )
+            return got.status_code
+
+        assert await asked("quick") == 404
+        path.write_text(whole.replace("fast:", "quick:"), "utf-8")
+        process.send_signal(signal.SIGHUP)
+        await loaded("applied")
+        assert (await asked("quick"), await asked("fast")) == (200, 404)
+        path.write_text("tiers: {", "utf-8")
+        process.send_signal(signal.SIGHUP)
+        await loaded("rejected")
+        assert await asked("quick") == 200
