@@ -4,7 +4,7 @@
     |-- the caller's fault
     |     InvalidRequest 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404   UnknownRoute 404
     |     MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
-    |     ConfigRejected 409 (the operator's)
+    |     FuseTripped 403   ConfigRejected 409 (the operator's)
     |-- the tier has no room
     |     QueueFull 429   QueueTimeout 503
     |-- the upstreams failed
@@ -25,6 +25,8 @@ class GatewayError(Exception):
     status = 500
     code = "internal_error"
     type = "server_error"
+    final = False
+    """Asking again will not help: clients are told so (`x-should-retry: false`)."""
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_s: int | None = None) -> None:
         super().__init__(message)
@@ -63,6 +65,18 @@ class NotAllowed(CallerError):
     status = 403
     code = "tier_not_allowed"
     type = "permission_error"
+
+
+class FuseTripped(CallerError):
+    """The session went beyond a bound of its tier's fuse; `param` names the bound.
+
+    403, since clients repeat a 408, 409, 429 or 5xx by themselves, and a loop must not be fed.
+    """
+
+    status = 403
+    code = "fuse_tripped"
+    type = "permission_error"
+    final = True
 
 
 class UnknownModel(CallerError):

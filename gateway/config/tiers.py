@@ -30,12 +30,13 @@ class Fuse(Section):
     calls: int = Field(default=0, ge=0)
     """Requests in the window."""
     tokens: int = Field(default=0, ge=0)
+    """Of its requests in the window, prompts and answers."""
     usd: Decimal | None = Field(default=None, ge=0)
 
     @property
     def armed(self) -> bool:
         """Whether there is any bound."""
-        return bool(self.same_tool_calls or self.calls or self.tokens or self.usd is not None)
+        return bool(self.same_tool_calls or self.calls or self.tokens or self.usd)
 
 
 class Tier(Section):

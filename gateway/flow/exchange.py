@@ -34,6 +34,7 @@ from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.trial import Trial
+from gateway.fuses import Watch, dollars
 from gateway.ladder import NO_QUOTE, GiveUp, Quote, Rung, Send, Skip, Tried, next_move
 from gateway.relay.coalesce import Coalescer
 from gateway.upstream.endpoint import pass_on
@@ -56,6 +57,8 @@ class Exchange:
         self._vendor: tuple[Trial, VendorAnswer] | None = None
         self._extra_left_usd = plane.config.fallback.max_extra_spend_usd
         self._reserved_usd = Decimal(0)
+        self._watch: Watch | None = None
+        """Set where the session has a fuse."""
         self._status = 0
         self._finished = False
         self._stream: Coalescer | None = None
@@ -78,6 +81,8 @@ class Exchange:
         self._total_lane = plane.lanes.of(self._route.tier.total_timeout_s)
         self._total_lane.join(self._out_of_time, record.began)
         self._pool = plane.pools[self._route.tier.name]
+        if self._route.tier.fuse.armed and self._fuse_tripped():
+            return
         if plane.answers is not None and self._answered_from(plane.answers):
             return
         self._pool.arrive(self, tenant=record.tenant, weight=arrival.tenant.weight, now=record.began)
@@ -86,6 +91,16 @@ class Exchange:
     def has_slot(self) -> bool:
         """Whether it is past its tier's queue."""
         return self._granted_at is not None
+
+    def _fuse_tripped(self) -> bool:
+        session = self._arrival.session()
+        if not session:
+            return False
+        self._watch = self._plane.fuses.watch(self._route.tier, self._record.tenant, session)
+        error = self._watch.admit(self._record.request.fields, self._record.began)
+        if error is not None:
+            self._end(Outcome.REFUSED, Reason.FUSE_TRIPPED, error)
+        return error is not None
 
     def _answered_from(self, answers: AnswerCache) -> bool:
         """Ask the answer cache; True if that ended the request."""
@@ -233,6 +248,12 @@ class Exchange:
 
     # The trials' owner
 
+    def booked(self, attempt: Attempt) -> None:
+        """A trial has ended."""
+        if self._watch is not None:
+            usd = dollars(attempt.intent, self._plane.config.rate_cards, attempt.usage)
+            self._watch.spent(attempt.usage, usd, clock.monotonic())
+
     def flows(self, trial: Trial, piece: bytes) -> None:
         """A stream's bytes; the first of them commit us to it."""
         if self._stream is None:
@@ -245,16 +266,22 @@ class Exchange:
         if self._recording is not None:
             self._recording.add(piece)
         self._stream.add(piece)
+        if self._watch is not None:
+            self._watch.flows(piece)
 
     def answered(self, trial: Trial, answer: VendorAnswer) -> None:
         """The whole answer."""
         self._keep(trial, answer.body)
+        if self._watch is not None:
+            self._watch.ended(answer.body, clock.monotonic())
         self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
         self._finish(Outcome.OK, None)
 
     def streamed(self, trial: Trial) -> None:
         """The stream ended as it should."""
         self._keep(trial, None)
+        if self._watch is not None:
+            self._watch.ended(None, clock.monotonic())
         self._finish(Outcome.OK, None)
 
     def failed(self, trial: Trial, tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
@@ -290,6 +317,8 @@ class Exchange:
             self._client.finish()
         else:
             self._answer(entry.status, head, entry.body)
+        if self._watch is not None:
+            self._watch.replayed(entry.body, self._record.began, stream=entry.stream)
         self._finish(Outcome.OK, None)
 
     def _end(self, outcome: Outcome, reason: Reason, error: GatewayError | None) -> None:

@@ -29,6 +29,8 @@ def of_error(error: GatewayError) -> bytes:
     lines = "content-type: application/json\r\n"
     if error.retry_after_s is not None:
         lines += f"retry-after: {error.retry_after_s}\r\n"
+    if error.final:
+        lines += "x-should-retry: false\r\n"
     return lines.encode("ascii")
 
 

@@ -23,6 +23,7 @@ from gateway.estimate import Forecast
 from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
+from gateway.fuses import Fuses
 from gateway.metrics import Metrics, gauge
 from gateway.pools import Pool
 from gateway.upstream.client import UpstreamPool
@@ -84,6 +85,7 @@ class Plane:
         self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop) for tier in config.tiers.values()}
         self.breakers = Breakers(Policy(config.breaker.consecutive_failures, config.breaker.cooldown_s))
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
+        self.fuses = Fuses()
         self.lanes = Lanes(loop)
         self.tasks = Tasks(loop)
         self.exchanges: set[Stoppable] = set()
@@ -117,6 +119,7 @@ class Plane:
         return configured.provider, configured.account
 
     def _gauges(self) -> Iterator[Metric]:
+        yield self.fuses.trips.family("tollway_fuse_trips", "Requests refused by a session's fuse.", ("tier", "bound"))
         pools = self.pools.items()
         yield gauge("tollway_inflight", "Slots in use.", ("tier",), (((n,), p.inflight) for n, p in pools))
         yield gauge("tollway_queued", "Requests in line.", ("tier",), (((n,), p.queued) for n, p in pools))

@@ -33,7 +33,11 @@ DRAIN_S = 5.0
 
 
 class Owner(Protocol):
-    """Who asked for the trial. At most one of `answered`, `streamed` and `failed` is called, once."""
+    """Who asked for the trial. `booked` is called once, and at most one of `answered`,
+    `streamed` and `failed`."""
+
+    def booked(self, attempt: Attempt) -> None:
+        """The trial has ended, and this is what the books hold of it. Comes before the others."""
 
     def flows(self, trial: "Trial", piece: bytes) -> None:
         """Bytes of a stream for the client; from the first of them on no other upstream can take over."""
@@ -302,6 +306,7 @@ class Trial:
             breaker_transition=(transition.before, transition.after, transition.cause) if transition else None,
         )
         book_attempt(self._plane, attempt)
+        self._owner.booked(attempt)
 
     def _usage(self) -> tuple[Usage, Completeness, str]:
         relay = self._relay
