@@ -38,6 +38,7 @@ CARRIED = {
     "pools": "by tier: the same slots and lines, under the new sizes; a tier that is gone lives until its last request",
     "breakers": "the same states, under the new policy; of an upstream whose entry changed, closed",
     "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
+    "fuses": "the same sessions; one whose bounds changed starts anew",
     "forecasts": "by alias: what its answers taught",
     "upstreams": "the same connections, where the entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
@@ -133,7 +134,7 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     """The plane of that configuration, with what is carried over from the one that served before. There is no await in
     here, so no request sees a half of each."""
     new = Plane(config, old.books, old.loop, old.database, old.draw)
-    new.lanes, new.tasks, new.exchanges = old.lanes, old.tasks, old.exchanges
+    new.lanes, new.tasks, new.exchanges, new.fuses = old.lanes, old.tasks, old.exchanges, old.fuses
     new.metrics.continues(old.metrics)
     new.forecasts.update({name: known for name, known in old.forecasts.items() if name in config.aliases})
     if old.answers is not None and new.answers is not None:
