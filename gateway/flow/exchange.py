@@ -85,7 +85,16 @@ class Exchange:
             return
         if plane.answers is not None and self._answered_from(plane.answers):
             return
-        self._pool.arrive(self, tenant=record.tenant, weight=arrival.tenant.weight, now=record.began)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for a slot."""
+        tenant = self._arrival.tenant
+        self._pool.arrive(self, tenant=tenant.name, weight=tenant.weight, now=clock.monotonic())
+
+    def _leave_line(self) -> bool:
+        """Wait for a slot no longer; False if it did not."""
+        return self._pool.withdraw(self, tenant=self._record.tenant)
 
     @property
     def has_slot(self) -> bool:
@@ -122,7 +131,7 @@ class Exchange:
         """The client hung up."""
         if self._finished:
             return
-        if self._pool.withdraw(self, tenant=self._record.tenant):
+        if self._leave_line():
             self._record.queue_s = clock.monotonic() - self._record.began
             self._book_refused(self._route.rungs[0], Reason.CLIENT_CANCELLED, None, NO_QUOTE)
         self._stop(Outcome.CANCELLED, Reason.CLIENT_CANCELLED)
@@ -140,12 +149,12 @@ class Exchange:
     def stop(self) -> None:
         """The gateway stops now."""
         if not self._finished:
-            self._pool.withdraw(self, tenant=self._record.tenant)
+            self._leave_line()
             self._stop(Outcome.CANCELLED, Reason.GATEWAY_SHUTDOWN, ShuttingDown("The gateway is stopping."))
 
     def _out_of_time(self) -> None:
         if not self._finished:
-            self._pool.withdraw(self, tenant=self._record.tenant)
+            self._leave_line()
             error = AnswerTimeout(f"No whole answer within {self._route.tier.total_timeout_s:g} s.")
             self._stop(Outcome.TIMEOUT, Reason.TIMEOUT, error)
 
@@ -350,12 +359,15 @@ class Exchange:
             self._client.finish()
         self._plane.exchanges.discard(self)
         self._total_lane.leave(self._out_of_time)
-        operation = self._record.operation(outcome, reason, self._status, self._trial)
-        book_operation(self._plane, operation, now - self._record.began)
+        self._book(outcome, reason, now)
         # Trials know their exchange; parted from them, all of it is freed at once and not by the garbage collector.
         self._trial = self._vendor = self._stream = None
         if self._granted_at is not None:
             self._pool.release(now - self._granted_at)
+
+    def _book(self, outcome: Outcome, reason: Reason | None, now: float) -> None:
+        operation = self._record.operation(outcome, reason, self._status, self._trial)
+        book_operation(self._plane, operation, now - self._record.began)
 
     # What the moves need
 
