@@ -12,9 +12,11 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
+from gateway import models_list
 from gateway.admin import Admin
 from gateway.admin import install as install_admin
 from gateway.config import Tenant
+from gateway.domain import clock
 from gateway.errors import CallerError, GatewayError, Internal, MethodNotAllowed, Unauthenticated, UnknownRoute
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
@@ -51,12 +53,6 @@ def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None,
             raise Unauthenticated("Give your key as a bearer token: `Authorization: Bearer <key>`.")
         return found
 
-    @app.get("/v1/models", summary="The caller's own aliases", responses=ERROR_RESPONSES)
-    async def models(request: Request) -> Response:
-        aliases = plane().catalogue.aliases_of(tenant(request))
-        data = [{"id": a.name, "object": "model", "created": 0, "owned_by": "tollway", "tier": a.tier} for a in aliases]
-        return JSONResponse({"object": "list", "data": data})
-
     @app.get("/healthz", summary="The process lives")
     async def healthz() -> Response:
         return JSONResponse({"status": "ok"})
@@ -79,11 +75,26 @@ def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None,
     for kind in Kind:
         app.add_api_route(kind.route, only_post, methods=OTHER_METHODS, include_in_schema=False)
 
+    _install_models(app, plane, tenant)
     if admin is not None:
         install_admin(app, admin, VERSION)
     _install_errors(app)
     _describe_data_path(app)
     return app
+
+
+def _install_models(app: FastAPI, plane: Callable[[], Plane], tenant: Callable[[Request], Tenant]) -> None:
+    @app.get("/v1/models", summary="The caller's own aliases", responses=ERROR_RESPONSES)
+    async def models(request: Request) -> Response:
+        served, caller = plane(), tenant(request)
+        aliases = served.catalogue.aliases_of(caller)
+        return JSONResponse(models_list.listing(served.config, caller, aliases, clock.utc_now()))
+
+    @app.get("/v1/models/{name:path}", summary="One of the caller's own aliases", responses=ERROR_RESPONSES)
+    async def model(request: Request, name: str) -> Response:
+        served, caller = plane(), tenant(request)
+        alias = served.catalogue.own(caller, name)
+        return JSONResponse(models_list.model(served.config, caller, alias, clock.utc_now()))
 
 
 def _install_errors(app: FastAPI) -> None:

@@ -58,6 +58,12 @@ class Catalogue:
         """Whether that alias is one of the tenant's own."""
         return alias in self._aliases_of[TenantId(tenant.name)]
 
+    def own(self, tenant: Tenant, name: str) -> AliasConfig:
+        """That alias of the tenant's own. Raises UnknownModel, whether others have one of that name or not."""
+        if not self.allows(tenant, name):
+            raise UnknownModel(f"The model {name[:64]!r} does not exist.{self._hint(tenant, name)}", param="model")
+        return self._config.aliases[Alias(name)]
+
     def find(self, tenant: Tenant, name: str, tier: str | None) -> Route:
         """The route for that alias, in its own tier or in the one asked for.
 

@@ -68,8 +68,8 @@ class RateCard:
         digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
         return f"{self.provider}/{self.model}@{stamp}#{digest}"
 
-    def unit_price(self, token_class: TokenClass) -> Decimal | None:
-        """The price of one token, or None where the card does not say.
+    def price_per_million(self, token_class: TokenClass) -> Decimal | None:
+        """The price of a million tokens, or None where the card does not say.
 
         Reasoning tokens are billed as output by every vendor whose documents we read, so a card that is silent on them
         prices them as output. Nothing else is inferred: a missing cache price is unknown, not the input price.
@@ -77,6 +77,11 @@ class RateCard:
         per_million = self.per_million.get(token_class)
         if per_million is None and token_class is TokenClass.REASONING:
             per_million = self.per_million.get(TokenClass.OUTPUT)
+        return per_million
+
+    def unit_price(self, token_class: TokenClass) -> Decimal | None:
+        """The price of one token, or None where the card does not say."""
+        per_million = self.price_per_million(token_class)
         return None if per_million is None else EXACT.divide(per_million, PER_MILLION)
 
     def covers(self, at: datetime) -> bool:
