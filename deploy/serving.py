@@ -3,8 +3,16 @@
 Imports are inside, so that a process loads its own part's libraries and no other's.
 """
 
-from deploy.secrets import gateway_token
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from deploy.secrets import gateway_token, hash_key
 from deploy.settings import SENDER_GATEWAY, Settings, host_port, read
+
+if TYPE_CHECKING:
+    from gateway.config import RoutingConfig
 
 
 def store(settings: Settings) -> None:
@@ -51,6 +59,11 @@ def collector(settings: Settings) -> None:
     )
 
 
+def routing(settings: Settings) -> "RoutingConfig":
+    """What the gateway runs on: the file's routing sections, and the hash key made here where the file gives none."""
+    return replace(settings.file.routing(), hash_key=SecretStr(hash_key(settings)))
+
+
 def gateway(settings: Settings) -> None:
     """The OpenAI-compatible gateway; it reads the file again when it is told to."""
     from gateway.flow.reload import Reread
@@ -58,10 +71,10 @@ def gateway(settings: Settings) -> None:
 
     def read_again() -> Reread:
         again = read(settings.path)
-        return Reread(again.file.routing(), gateway_restarts(settings, again))
+        return Reread(routing(replace(again, data_dir=settings.data_dir)), gateway_restarts(settings, again))
 
     run(
-        settings.file.routing(),
+        routing(settings),
         data_dir=settings.data_dir,
         otlp_url=settings.otlp_url,
         otlp_token=gateway_token(settings),

@@ -209,10 +209,11 @@ class Exchange:
 
     def _send(self, move: Send, ticket: Ticket) -> None:
         plane, rung = self._plane, move.rung
-        running = plane.config.upstreams[UpstreamId(rung.upstream)].running_usage
-        self._body = self._record.request.for_upstream(rung.model, running_usage=running)
+        upstream, request = plane.config.upstreams[UpstreamId(rung.upstream)], self._record.request
+        ids = plane.identity.body_changes(upstream, self._record.tenant, request.fields)
+        self._body = request.for_upstream(rung.model, running_usage=upstream.running_usage, changed=ids)
         intent = self._record.intent(rung, move.because, move.quote, len(self._body))
-        trial = self._trial = Trial(plane, self, intent, self._record.request, ticket)
+        trial = self._trial = Trial(plane, self, intent, request, ticket)
         if rung.depth:
             self._reserved_usd = move.quote.worst_usd or Decimal(0)
             self._extra_left_usd -= self._reserved_usd
@@ -223,7 +224,7 @@ class Exchange:
         except OSError:
             self._no_journal(trial)
             return
-        trial.launch(self._body, self._passed_on(), fresh=move.fresh)
+        trial.launch(self._body, self._passed_on(trial), fresh=move.fresh)
 
     async def _launch_synced(self, trial: Trial, *, fresh: bool) -> None:
         """A fallback's reason and estimate are on the disk before the alternate is called."""
@@ -234,7 +235,7 @@ class Exchange:
                 self._no_journal(trial)
             return
         if not trial.ended:
-            trial.launch(self._body, self._passed_on(), fresh=fresh)
+            trial.launch(self._body, self._passed_on(trial), fresh=fresh)
 
     def _no_journal(self, trial: Trial) -> None:
         trial.stop(Outcome.REFUSED, Reason.JOURNAL_FULL)
@@ -378,8 +379,9 @@ class Exchange:
         keys = [Key(self._route.alias.name, self._record.tenant, rung.upstream) for rung in self._route.rungs]
         return max(1, round(self._plane.breakers.retry_in_s(keys, clock.monotonic())))
 
-    def _passed_on(self) -> bytes:
-        return pass_on(self._arrival.headers)
+    def _passed_on(self, trial: Trial) -> bytes:
+        upstream = self._plane.config.upstreams[trial.intent.upstream]
+        return pass_on(self._plane.identity.headers(upstream, self._record.tenant, self._arrival.headers))
 
     def _common_head(self) -> bytes:
         record = self._record

@@ -24,6 +24,7 @@ from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
 from gateway.fuses import Fuses
+from gateway.identity import Identity
 from gateway.metrics import Metrics, gauge
 from gateway.pools import Pool
 from gateway.upstream.client import UpstreamPool
@@ -82,6 +83,7 @@ class Plane:
         """Connections to upstreams that a reload took out, for as long as they are open."""
         self.keys = KeyRing(config.tenants.values())
         self.catalogue = Catalogue(config)
+        self.identity = Identity(config)
         self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop) for tier in config.tiers.values()}
         self.breakers = Breakers(Policy(config.breaker.consecutive_failures, config.breaker.cooldown_s))
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}

@@ -43,7 +43,7 @@ CARRIED = {
     "upstreams": "the same connections, where the entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
 }
-REBUILT = {"config", "draining", "keys", "catalogue"}
+REBUILT = {"config", "draining", "keys", "catalogue", "identity"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,15 @@ Every other field, known to us or not, goes upstream as the client wrote it: the
 client's own bytes. Where a splice could be ambiguous the parsed body is serialised again instead.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import UnionType
+from types import MappingProxyType, UnionType
 
 import orjson
 
 from gateway.errors import InvalidRequest
 from gateway.wire.kinds import Kind
-
-MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
-
-ESCAPED_LETTER = b"\\u006"
-"""Each letter of `model` escapes to \\u006_, so a body without this text has no key that only reads as `model`."""
+from gateway.wire.splice import spliced
 
 
 @dataclass(slots=True)
@@ -49,22 +44,16 @@ class ModelRequest:
         """How many choices the whole answer has."""
         return self.choices * self.inputs
 
-    def for_upstream(self, model: str, *, running_usage: bool) -> bytes:
-        """The body to send: this one with `model` replaced and, on a stream, usage asked for."""
+    def for_upstream(
+        self, model: str, *, running_usage: bool, changed: Mapping[str, object] = MappingProxyType({})
+    ) -> bytes:
+        """The body to send: this one with `model` replaced, usage asked for on a stream of choices, and the members in
+        `changed` replaced or added."""
+        changes: dict[str, object] = {"model": model, **changed}
         options = self._stream_options(running_usage)
-        body = self.body
-        unambiguous = body.count(b'"model"') == 1 and ESCAPED_LETTER not in body
-        found = MODEL.search(body) if unambiguous else None
-        if found is None or (options is not None and "stream_options" in self.fields):
-            changed = {**self.fields, "model": model}
-            if options is not None:
-                changed["stream_options"] = options
-            return orjson.dumps(changed)
-        parts = [body[: found.start()], b'"model":', orjson.dumps(model), body[found.end() :]]
         if options is not None:
-            brace = body.index(b"{") + 1
-            parts[0:1] = [body[:brace], b'"stream_options":', orjson.dumps(options), b",", body[brace : found.start()]]
-        return b"".join(parts)
+            changes["stream_options"] = options
+        return spliced(self.body, self.fields, changes)
 
     def _stream_options(self, running_usage: bool) -> dict[str, object] | None:
         if not self.stream or self.kind is Kind.RESPONSES:
