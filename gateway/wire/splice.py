@@ -16,7 +16,7 @@ ESCAPED_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 
 def spliced(text: bytes, fields: Mapping[str, object], changed: Mapping[str, object]) -> bytes:
     """The object in `text` with the members in `changed` replaced, or put first where it has none. `fields` is `text`,
-    parsed; it has at least one member that `changed` replaces or leaves."""
+    parsed; it has at least one member that `changed` replaces or leaves. Names in `changed` are plain words."""
     edits: list[tuple[int, int, bytes]] = []
     front = b""
     for name, value in changed.items():

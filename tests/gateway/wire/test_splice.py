@@ -49,7 +49,8 @@ def test_an_escaped_underscore_hides_no_second_key() -> None:
     }
 
 
-NAMES = st.sampled_from(["model", "user", "prompt_cache_key", "role", 'say "user":"x"', "safety_identifier", "é"])
+OURS = st.sampled_from(["model", "user", "prompt_cache_key", "safety_identifier", "role"])
+NAMES = OURS | st.sampled_from(['say "user":"x"', "é", "super user"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | NAMES | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
@@ -57,7 +58,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(NAMES, JSON, min_size=1, max_size=6), st.dictionaries(NAMES, st.text(max_size=5)), st.booleans())
+@given(st.dictionaries(NAMES, JSON, min_size=1, max_size=6), st.dictionaries(OURS, st.text(max_size=5)), st.booleans())
 def test_the_result_is_the_object_with_those_members_changed(
     fields: dict[str, Any], changed: dict[str, str], ascii_only: bool
 ) -> None:
