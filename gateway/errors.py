@@ -2,13 +2,13 @@
 
     GatewayError
     |-- the caller's fault
-    |     InvalidRequest 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404   UnknownRoute 404
-    |     MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
+    |     InvalidRequest 400   StreamingRequired 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404
+    |     UnknownRoute 404   MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
     |     FuseTripped 403   ConfigRejected 409 (the operator's)
     |-- the tier has no room
-    |     QueueFull 429   QueueTimeout 503
+    |     QueueFull 429   QueueTimeout 503   QuotaExhausted 429
     |-- the upstreams failed
-    |     LadderExhausted 502   BreakerOpen 503   AnswerTimeout 504   StreamBroken (in band)
+    |     LadderExhausted 502   BreakerOpen 503   UpstreamBusy 503   AnswerTimeout 504   StreamBroken (in band)
     `-- we cannot serve
           Internal 500   JournalUnavailable 503   ShuttingDown 503
 
@@ -50,6 +50,12 @@ class CallerError(GatewayError):
 
 class InvalidRequest(CallerError):
     """The body is not a request of its route's kind; `param` names the field."""
+
+
+class StreamingRequired(CallerError):
+    """The tier takes only requests that stream."""
+
+    code = "streaming_required"
 
 
 class Unauthenticated(CallerError):
@@ -136,6 +142,14 @@ class QueueTimeout(GatewayError):
     code = "tier_queue_timeout"
 
 
+class QuotaExhausted(GatewayError):
+    """The tenant's own requests or tokens per minute are spent."""
+
+    status = 429
+    code = "quota_exhausted"
+    type = "rate_limit_error"
+
+
 class LadderExhausted(GatewayError):
     """No upstream gave an answer."""
 
@@ -148,6 +162,13 @@ class BreakerOpen(GatewayError):
 
     status = 503
     code = "breaker_open"
+
+
+class UpstreamBusy(GatewayError):
+    """Every upstream of the alias carries as many calls as it may, so none was called."""
+
+    status = 503
+    code = "upstream_busy"
 
 
 class AnswerTimeout(GatewayError):

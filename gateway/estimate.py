@@ -12,6 +12,9 @@ from gateway.ladder import NO_QUOTE, Quote
 BYTES_PER_TOKEN = 4.0
 """Until an alias has taught better: the usual figure for English text. No tokenizer file is ever fetched."""
 
+OUTPUT_TOKENS = 256
+"""The answer's length in a quota's reckoning, until an alias has taught better. Put right once the answer is there."""
+
 SMOOTHING = 0.05
 """How much one answer moves what is known of its alias."""
 
@@ -34,6 +37,15 @@ class Forecast:
             output if self.output_tokens is None else self.output_tokens + SMOOTHING * (output - self.output_tokens)
         )
 
+    def prompt_tokens(self, request_bytes: int) -> int:
+        """How many tokens a request of that length holds."""
+        return max(1, round(request_bytes / self.bytes_per_token))
+
+    def tokens(self, request_bytes: int, output_tokens_max: int) -> int:
+        """Prompt and answer of one request together, as they are to be expected."""
+        mean = OUTPUT_TOKENS if self.output_tokens is None else round(self.output_tokens)
+        return self.prompt_tokens(request_bytes) + min(mean, output_tokens_max)
+
     def quote(self, card: RateCard | None, request_bytes: int, output_tokens_max: int) -> Quote:
         """Expected and worst cost of one call in dollars; nothing is known without a card in USD with both prices.
 
@@ -47,7 +59,7 @@ class Forecast:
         if price_in is None or price_out is None:
             return NO_QUOTE
         reasoning = card.unit_price(TokenClass.REASONING)
-        prompt_usd = price_in * max(1, round(request_bytes / self.bytes_per_token))
+        prompt_usd = price_in * self.prompt_tokens(request_bytes)
         mean = output_tokens_max if self.output_tokens is None else round(self.output_tokens)
         return Quote(
             expected_usd=prompt_usd + price_out * min(mean, output_tokens_max),

@@ -18,28 +18,31 @@ from gateway.errors import (
     AnswerTimeout,
     BreakerOpen,
     GatewayError,
-    InvalidRequest,
     JournalUnavailable,
     LadderExhausted,
     QueueFull,
     QueueTimeout,
     ShuttingDown,
     StreamBroken,
+    UpstreamBusy,
 )
 from gateway.flow import heads
 from gateway.flow.answer import VendorAnswer, forwarded
 from gateway.flow.booking import book_attempt, book_operation
-from gateway.flow.caching import AnswerCache, Recording
+from gateway.flow.gates import REASONS, Gates
 from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
+from gateway.flow.throttle import check_streams, soonest
 from gateway.flow.trial import Trial
-from gateway.fuses import Watch, dollars
 from gateway.ladder import NO_QUOTE, GiveUp, Quote, Rung, Send, Skip, Tried, next_move
 from gateway.relay.coalesce import Coalescer
 from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival, Client
 from gateway.wire.body import read
+
+NO_ROOM = frozenset({Reason.BREAKER_OPEN, Reason.UPSTREAM_BUSY})
+"""After only these nothing was called, and a while later something may be."""
 
 
 class Exchange:
@@ -51,79 +54,61 @@ class Exchange:
         self._arrival = arrival
         self._record = RequestRecord(plane, arrival)
         self._granted_at: float | None = None
+        self._gates = Gates(plane, self._record, arrival)
         self._tried: list[Tried] = []
         self._trial: Trial | None = None
         self._body = b""
         self._vendor: tuple[Trial, VendorAnswer] | None = None
         self._extra_left_usd = plane.config.fallback.max_extra_spend_usd
         self._reserved_usd = Decimal(0)
-        self._watch: Watch | None = None
-        """Set where the session has a fuse."""
         self._status = 0
         self._finished = False
         self._stream: Coalescer | None = None
         """Set from a stream's first byte to the client on."""
-        self._recording: Recording | None = None
-        """Where the answer is noted down, if it may be kept."""
 
     def start(self) -> None:
         """Read the request, find its route, and ask for a slot."""
         arrival, plane, record = self._arrival, self._plane, self._record
         try:
             record.request = read(arrival.body, arrival.kind)
-            self._route = record.route = plane.catalogue.find(arrival.tenant, record.request.alias, arrival.tier())
+            route = self._route = record.route = plane.catalogue.find(
+                arrival.tenant, record.request.alias, arrival.tier()
+            )
+            self._pool = plane.pools[route.tier.name]
+            if route.tier.streaming_required:
+                check_streams(record.request, self._pool)
         except GatewayError as error:
             self._finished = True
             plane.metrics.errors.add(error.code)
             self._client.answer(error.status, heads.refusal(record.request_id, error), error.envelope())
             return
         plane.exchanges.add(self)
-        self._total_lane = plane.lanes.of(self._route.tier.total_timeout_s)
+        self._total_lane = plane.lanes.of(route.tier.total_timeout_s)
         self._total_lane.join(self._out_of_time, record.began)
-        self._pool = plane.pools[self._route.tier.name]
-        if self._route.tier.fuse.armed and self._fuse_tripped():
+        try:
+            kept = self._gates.admit()
+        except GatewayError as error:
+            self._pool.count_refusal(error.code)
+            self._end(Outcome.REFUSED, REASONS[type(error)], error)
             return
-        if plane.answers is not None and self._answered_from(plane.answers):
+        if kept is not None:
+            self._replay(kept)
             return
         self._ask()
 
     def _ask(self) -> None:
         """Ask for a slot."""
-        tenant = self._arrival.tenant
-        self._pool.arrive(self, tenant=tenant.name, weight=tenant.weight, now=clock.monotonic())
+        self._claim = self._record.claim()
+        self._pool.arrive(self, self._claim, clock.monotonic())
 
     def _leave_line(self) -> bool:
         """Wait for a slot no longer; False if it did not."""
-        return self._pool.withdraw(self, tenant=self._record.tenant)
+        return self._pool.withdraw(self)
 
     @property
     def has_slot(self) -> bool:
         """Whether it is past its tier's queue."""
         return self._granted_at is not None
-
-    def _fuse_tripped(self) -> bool:
-        session = self._arrival.session()
-        if not session:
-            return False
-        self._watch = self._plane.fuses.watch(self._route.tier, self._record.tenant, session)
-        error = self._watch.admit(self._record.request.fields, self._record.began)
-        if error is not None:
-            self._end(Outcome.REFUSED, Reason.FUSE_TRIPPED, error)
-        return error is not None
-
-    def _answered_from(self, answers: AnswerCache) -> bool:
-        """Ask the answer cache; True if that ended the request."""
-        record = self._record
-        try:
-            consulted = answers.consult(self._arrival, record.request, self._route, record.began)
-        except InvalidRequest as error:
-            self._end(Outcome.REFUSED, Reason.CALLER_ERROR, error)
-            return True
-        record.cache_status, record.hit, self._recording = consulted.status, consulted.entry, consulted.recording
-        if consulted.entry is None:
-            return False
-        self._replay(consulted.entry)
-        return True
 
     # The client's side
 
@@ -253,6 +238,10 @@ class Exchange:
         elif all(tried.reason is Reason.BREAKER_OPEN for tried in self._tried):
             message = "Every upstream of this model is resting after repeated failures."
             self._end(Outcome.REFUSED, last, BreakerOpen(message, retry_after_s=self._breakers_reopen_in_s()))
+        elif all(tried.reason in NO_ROOM for tried in self._tried):
+            waits = [wait for rung in self._route.rungs if (wait := self._record.busy_s(rung)) is not None]
+            message = "Every upstream of this model carries as many calls as it may at present. Retry later."
+            self._end(Outcome.REFUSED, last, UpstreamBusy(message, retry_after_s=soonest(waits)))
         else:
             self._end(Outcome.ERROR, last, LadderExhausted("No upstream could answer this request."))
 
@@ -260,9 +249,7 @@ class Exchange:
 
     def booked(self, attempt: Attempt) -> None:
         """A trial has ended."""
-        if self._watch is not None:
-            usd = dollars(attempt.intent, self._plane.config.rate_cards, attempt.usage)
-            self._watch.spent(attempt.usage, usd, clock.monotonic())
+        self._gates.attempted(attempt)
 
     def flows(self, trial: Trial, piece: bytes) -> None:
         """A stream's bytes; the first of them commit us to it."""
@@ -273,25 +260,18 @@ class Exchange:
             self._stream = Coalescer(self._client.write, size, self._plane.loop)
             if self._client.paused:
                 trial.pause()
-        if self._recording is not None:
-            self._recording.add(piece)
+        self._gates.flows(piece)
         self._stream.add(piece)
-        if self._watch is not None:
-            self._watch.flows(piece)
 
     def answered(self, trial: Trial, answer: VendorAnswer) -> None:
         """The whole answer."""
-        self._keep(trial, answer.body)
-        if self._watch is not None:
-            self._watch.ended(answer.body, clock.monotonic())
+        self._gates.answered(trial, answer.body)
         self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
         self._finish(Outcome.OK, None)
 
     def streamed(self, trial: Trial) -> None:
         """The stream ended as it should."""
-        self._keep(trial, None)
-        if self._watch is not None:
-            self._watch.ended(None, clock.monotonic())
+        self._gates.answered(trial, None)
         self._finish(Outcome.OK, None)
 
     def failed(self, trial: Trial, tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
@@ -308,13 +288,6 @@ class Exchange:
             self._vendor = (trial, answer)
         self._advance()
 
-    def _keep(self, trial: Trial, body: bytes | None) -> None:
-        """Keep an answer that ended well for who asks the same; None for the stream that was noted down."""
-        answers, recording, attempt = self._plane.answers, self._recording, trial.attempt
-        if answers is not None and recording is not None and attempt is not None:
-            card = self._record.card(self._route.rungs[trial.intent.fallback_depth])
-            answers.keep(recording, attempt, trial.headers, body, card=card, now=clock.monotonic())
-
     # Ends
 
     def _replay(self, entry: Entry) -> None:
@@ -327,8 +300,7 @@ class Exchange:
             self._client.finish()
         else:
             self._answer(entry.status, head, entry.body)
-        if self._watch is not None:
-            self._watch.replayed(entry.body, self._record.began, stream=entry.stream)
+        self._gates.replayed(entry)
         self._finish(Outcome.OK, None)
 
     def _end(self, outcome: Outcome, reason: Reason, error: GatewayError | None) -> None:
@@ -363,8 +335,9 @@ class Exchange:
         self._book(outcome, reason, now)
         # Trials know their exchange; parted from them, all of it is freed at once and not by the garbage collector.
         self._trial = self._vendor = self._stream = None
+        self._gates.ended(now)
         if self._granted_at is not None:
-            self._pool.release(now - self._granted_at)
+            self._pool.release(self._claim, now - self._granted_at)
 
     def _book(self, outcome: Outcome, reason: Reason | None, now: float) -> None:
         operation = self._record.operation(outcome, reason, self._status, self._trial)
@@ -373,7 +346,10 @@ class Exchange:
     # What the moves need
 
     def _hurdle(self, rung: Rung) -> Reason | None:
-        return hurdle(self._plane, self._arrival.tenant, self._route, self._record.request, rung)
+        before = hurdle(self._plane, self._arrival.tenant, self._route, self._record.request, rung)
+        if before is None and self._record.busy_s(rung) is not None:
+            return Reason.UPSTREAM_BUSY
+        return before
 
     def _breakers_reopen_in_s(self) -> int:
         keys = [Key(self._route.alias.name, self._record.tenant, rung.upstream) for rung in self._route.rungs]

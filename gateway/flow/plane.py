@@ -23,10 +23,11 @@ from gateway.estimate import Forecast
 from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
+from gateway.flow.throttle import Throttle
 from gateway.fuses import Fuses
 from gateway.identity import Identity
 from gateway.metrics import Metrics, gauge
-from gateway.pools import Pool
+from gateway.pools import Pool, pool_metrics
 from gateway.upstream.client import UpstreamPool
 from gateway.upstream.endpoint import Endpoint
 
@@ -84,10 +85,12 @@ class Plane:
         self.keys = KeyRing(config.tenants.values())
         self.catalogue = Catalogue(config)
         self.identity = Identity(config)
-        self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop) for tier in config.tiers.values()}
+        tenants = tuple(config.tenants.values())
+        self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop, tenants) for tier in config.tiers.values()}
         self.breakers = Breakers(Policy(config.breaker.consecutive_failures, config.breaker.cooldown_s))
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
         self.fuses = Fuses()
+        self.throttle = Throttle(config, self.forecasts)
         self.lanes = Lanes(loop)
         self.tasks = Tasks(loop)
         self.exchanges: set[Stoppable] = set()
@@ -122,9 +125,8 @@ class Plane:
 
     def _gauges(self) -> Iterator[Metric]:
         yield self.fuses.trips.family("tollway_fuse_trips", "Requests refused by a session's fuse.", ("tier", "bound"))
-        pools = self.pools.items()
-        yield gauge("tollway_inflight", "Slots in use.", ("tier",), (((n,), p.inflight) for n, p in pools))
-        yield gauge("tollway_queued", "Requests in line.", ("tier",), (((n,), p.queued) for n, p in pools))
+        yield from pool_metrics(self.pools)
+        yield from self.throttle.metrics()
         yield gauge(
             "tollway_breakers_not_closed",
             "Breakers open or probing, over all tenants.",

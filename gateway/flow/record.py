@@ -20,6 +20,7 @@ from gateway.domain.usage import NO_USAGE, Completeness
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
+from gateway.slots import Claim
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest
 from gateway.wire.kinds import Kind
@@ -127,6 +128,24 @@ class RequestRecord:
             usage=hit.usage if hit is not None else NO_USAGE,
             completeness=hit.completeness if hit is not None else Completeness.UNKNOWN,
         )
+
+    def claim(self) -> Claim:
+        """What it would take of its tier's pool."""
+        tenant, alias, tokens = self._arrival.tenant, self.route.alias, 0
+        if self.route.tier.max_tokens_inflight:
+            forecast = self._plane.forecasts[alias.name]
+            tokens = forecast.prompt_tokens(len(self.request.body)) + self._output_tokens_max()
+        return Claim(tenant.name, tenant.weight, self._session, alias.name, alias.max_inflight, tokens)
+
+    def expected_tokens(self) -> int:
+        """Prompt and answer together, as its alias's answers so far let expect."""
+        forecast = self._plane.forecasts[self.route.alias.name]
+        return forecast.tokens(len(self.request.body), self._output_tokens_max())
+
+    def busy_s(self, rung: Rung) -> float | None:
+        """None if the rung's upstream has room for it now; else the seconds until it may."""
+        now, expected = clock.monotonic(), self.expected_tokens
+        return self._plane.throttle.limits_of(rung.upstream).busy_s(rung.model, expected, now)
 
     def quote(self, rung: Rung) -> Quote:
         """What calling that rung would cost, expected and at worst."""

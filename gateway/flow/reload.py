@@ -39,6 +39,7 @@ CARRIED = {
     "breakers": "the same states, under the new policy; of an upstream whose entry changed, closed",
     "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
     "fuses": "the same sessions; one whose bounds changed starts anew",
+    "throttle": "the same quotas and calls under way, under the new bounds",
     "forecasts": "by alias: what its answers taught",
     "upstreams": "the same connections, where the entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
@@ -140,6 +141,8 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     if old.answers is not None and new.answers is not None:
         old.answers.follow(config.cache)
         new.answers = old.answers
+    old.throttle.follow(config, new.forecasts)
+    new.throttle = old.throttle
     _upstreams(old, new)
     _breakers(old, new)
     _pools(old, new)  # Last: those in line to whom a larger pool gives a slot set out at once.
@@ -150,7 +153,7 @@ def _pools(old: Plane, new: Plane) -> None:
     kept = {name: pool for name, pool in old.pools.items() if name in new.pools}
     new.pools.update(kept)
     for name, pool in kept.items():
-        pool.resize(new.config.tiers[TierName(name)])
+        pool.resize(new.config.tiers[TierName(name)], tuple(new.config.tenants.values()))
 
 
 def _breakers(old: Plane, new: Plane) -> None:

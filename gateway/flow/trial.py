@@ -72,6 +72,7 @@ class Trial:
         self._ticket = ticket
         self._transition: Transition | None = None
         self._began = clock.monotonic()
+        self._expected_tokens = plane.throttle.begin(intent, self._began)
         self._sent_at = 0.0
         self._call: Call | None = None
         self._first_token_lane = plane.lanes.of(plane.config.tiers[intent.tier].first_token_timeout_s)
@@ -134,6 +135,7 @@ class Trial:
         self.status = status
         self.headers = headers
         named = dict(headers)
+        self._plane.throttle.heed(self.intent, named, clock.monotonic())
         if named.get(b"content-encoding", b"identity") != b"identity":
             self._fail(Reason.BAD_RESPONSE)  # We asked for identity, and could not read usage from anything else.
             return
@@ -305,6 +307,7 @@ class Trial:
             first_token_seconds=self.first_token_s,
             breaker_transition=(transition.before, transition.after, transition.cause) if transition else None,
         )
+        self._plane.throttle.end(attempt, self._expected_tokens, now - self._began, now)
         book_attempt(self._plane, attempt)
         self._owner.booked(attempt)
 

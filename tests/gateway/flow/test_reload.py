@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import ConfigError, Fault, RoutingConfig
 from gateway.flow.reload import CARRIED, REBUILT, Reread
+from gateway.slots import Claim
 from tests.gateway.fakes import ROLE, ScriptedUpstream, after, answer, chat, chunk, error, event, events, stream
 from tests.gateway.serving import ACME, GLOBEX, Gateway, chat_request, gateway, post, routing, until
 
@@ -164,9 +165,10 @@ async def test_a_smaller_pool_hands_out_no_slot_until_enough_are_back(upstream: 
         asked = [asyncio.ensure_future(ask(served)) for _ in range(3)]  # noqa: TID251
         await until(lambda: served.plane.pools["interactive"].queued == 1)
         await served.serving.reload()
-        served.plane.pools["interactive"].release(0.0)
+        lent = Claim("acme", alias="fast")
+        served.plane.pools["interactive"].release(lent, 0.0)
         assert (served.plane.pools["interactive"].inflight, served.plane.pools["interactive"].queued) == (1, 1)
-        served.plane.pools["interactive"]._queue.inflight += 1  # Lent above, given back here.
+        served.plane.pools["interactive"]._queue.slots.take(lent)
         gate.set()
         assert [status for status, _ in await asyncio.gather(*asked)] == [200] * 3
         assert served.plane.pools["interactive"].inflight == 0
