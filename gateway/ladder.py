@@ -54,6 +54,10 @@ class Tried:
     replayable: bool = False
     """A kept connection died before a byte of the answer: most likely closed while idle, so the rung deserves another
     try, as a new attempt."""
+    host: str = ""
+    """Which of the upstream's hosts failed; "" where there is but one."""
+    elsewhere: bool = False
+    """That host could not be reached, and another one can: the rung deserves another try there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,9 @@ def next_move(
     if last.reason in FINAL or len(tried) >= ATTEMPTS_MAX:
         return GiveUp()
     fresh = last.replayable and sum(t.depth == last.depth for t in tried) == 1
-    depth = last.depth if fresh else last.depth + 1
+    depth = last.depth if fresh or last.elsewhere else last.depth + 1
     if depth == 0:
-        return _first(rungs[0], hurdle, fresh=True)
+        return _first(rungs[0], hurdle, fresh=fresh)
     if depth >= len(rungs):
         return GiveUp()
     rung = rungs[depth]

@@ -44,6 +44,8 @@ class Upstream(Section):
     max_inflight: int = Field(default=0, ge=0)
     requests_per_minute: int = Field(default=0, ge=0)
     tokens_per_minute: int = Field(default=0, ge=0)
+    host_max_inflight: int = Field(default=0, ge=0)
+    """Of several hosts, how many calls make one full, so that sessions move to another; 0 = never."""
     cache_idle_s: float = Field(default=300, ge=0)
     """How long its hosts keep a prompt's cache warm."""
 
@@ -51,6 +53,12 @@ class Upstream(Section):
     def base_urls(self) -> tuple[str, ...]:
         """Every host's base URL, the first one first."""
         return (self.base_url, *self.hosts)
+
+    @model_validator(mode="after")
+    def _hosts_differ(self) -> "Upstream":
+        if len(set(self.base_urls)) < len(self.base_urls):
+            raise ValueError("hosts names an address twice, or base_url again; leave out the second")
+        return self
 
 
 class Target(Section):

@@ -30,6 +30,7 @@ from gateway.flow import heads
 from gateway.flow.answer import VendorAnswer, forwarded
 from gateway.flow.booking import book_attempt, book_operation
 from gateway.flow.gates import REASONS, Gates
+from gateway.flow.hosting import place
 from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
@@ -197,8 +198,10 @@ class Exchange:
         upstream, request = plane.config.upstreams[UpstreamId(rung.upstream)], self._record.request
         ids = plane.identity.body_changes(upstream, self._record.tenant, request.fields)
         self._body = request.for_upstream(rung.model, running_usage=upstream.running_usage, changed=ids)
-        intent = self._record.intent(rung, move.because, move.quote, len(self._body))
-        trial = self._trial = Trial(plane, self, intent, request, ticket)
+        lease = place(plane, self._arrival, self._record, rung, self._tried) if plane.hosts else None
+        endpoint = lease.pool.endpoint if lease is not None else None
+        intent = self._record.intent(rung, move.because, move.quote, len(self._body), endpoint)
+        trial = self._trial = Trial(plane, self, intent, request, ticket, lease)
         if rung.depth:
             self._reserved_usd = move.quote.worst_usd or Decimal(0)
             self._extra_left_usd -= self._reserved_usd

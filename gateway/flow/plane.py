@@ -15,8 +15,9 @@ from gateway.auth import KeyRing
 from gateway.breaker import Policy
 from gateway.breakers import Breakers
 from gateway.catalogue import Catalogue
-from gateway.config import RoutingConfig
+from gateway.config import RoutingConfig, Upstream
 from gateway.control.database import Database
+from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
 from gateway.estimate import Forecast
@@ -30,6 +31,7 @@ from gateway.metrics import Metrics, gauge
 from gateway.pools import Pool, pool_metrics
 from gateway.upstream.client import UpstreamPool
 from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.hosts import HostSet, host_metrics
 
 
 class Books(Protocol):
@@ -102,6 +104,19 @@ class Plane:
             name: UpstreamPool(endpoint, loop, _client_context() if endpoint.tls else None)
             for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())
         }
+        self.hosts: dict[str, HostSet] = {
+            upstream.name: self._host_set(upstream) for upstream in config.upstreams.values() if upstream.hosts
+        }
+        """By upstream, where there are several hosts; the first is the one under `upstreams`."""
+
+    def _host_set(self, upstream: Upstream) -> HostSet:
+        more = [Endpoint(upstream.model_copy(update={"base_url": url})) for url in upstream.hosts]
+        pools = [UpstreamPool(one, self.loop, _client_context() if one.tls else None) for one in more]
+        return HostSet(
+            [self.upstreams[upstream.name], *pools],
+            idle_s_max=upstream.cache_idle_s,
+            host_max_inflight=upstream.host_max_inflight,
+        )
 
     def stop(self) -> None:
         """End every request that is still under way, and record each."""
@@ -115,7 +130,8 @@ class Plane:
         self.stop()
         await self.tasks.close()
         self.lanes.close()
-        for pool in (*self.upstreams.values(), *self.retired):
+        further = (pool for hosts in self.hosts.values() for pool in hosts.pools[1:])
+        for pool in (*self.upstreams.values(), *further, *self.retired):
             await pool.close()
 
     def provider_of(self, upstream: str) -> tuple[str, str]:
@@ -141,6 +157,8 @@ class Plane:
         yield moves
         if self.answers is not None:
             yield from self.answers.metrics()
+        if self.hosts:
+            yield from host_metrics(self.hosts, clock.monotonic())
 
 
 @cache

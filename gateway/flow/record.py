@@ -21,6 +21,7 @@ from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
 from gateway.slots import Claim
+from gateway.upstream.endpoint import Endpoint
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest
 from gateway.wire.kinds import Kind
@@ -55,9 +56,11 @@ class RequestRecord:
         """Whose request it is."""
         return self._arrival.tenant.name
 
-    def intent(self, rung: Rung, because: Reason | None, quote: Quote, request_bytes: int) -> Intent:
-        """The intent of the next attempt."""
-        endpoint = self._plane.upstreams[rung.upstream].endpoint
+    def intent(
+        self, rung: Rung, because: Reason | None, quote: Quote, request_bytes: int, at: Endpoint | None = None
+    ) -> Intent:
+        """The intent of the next attempt, `at` that one of its upstream's hosts; None = the first."""
+        endpoint = at or self._plane.upstreams[rung.upstream].endpoint
         upstream, card = endpoint.upstream, self.card(rung)
         index, self._attempts = self._attempts, self._attempts + 1
         return Intent(

@@ -42,6 +42,7 @@ CARRIED = {
     "throttle": "the same quotas and calls under way, under the new bounds",
     "forecasts": "by alias: what its answers taught",
     "upstreams": "the same connections, where the entry did not change; else new ones",
+    "hosts": "the same loads, rests and sessions, where the upstream's entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
 }
 REBUILT = {"config", "draining", "keys", "catalogue", "identity"}
@@ -167,7 +168,10 @@ def _upstreams(old: Plane, new: Plane) -> None:
     for name, pool in old.upstreams.items():
         if new.config.upstreams.get(UpstreamId(name)) == pool.endpoint.upstream:
             new.upstreams[name] = pool
+            if name in old.hosts:
+                new.hosts[name] = old.hosts[name]
         else:
-            pool.retire()
-            old.retired.append(pool)
+            for one in old.hosts[name].pools if name in old.hosts else (pool,):
+                one.retire()
+                old.retired.append(one)
     new.retired = [pool for pool in old.retired if pool.busy or new.exchanges]

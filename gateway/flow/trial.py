@@ -25,6 +25,7 @@ from gateway.relay.relay import Relay
 from gateway.relay.sse import EventTooLong
 from gateway.relay.usage import raw_usage
 from gateway.upstream.call import Call
+from gateway.upstream.hosts import Lease
 from gateway.upstream.sink import Failure, Headers
 from gateway.wire.body import ModelRequest
 
@@ -56,7 +57,16 @@ class Owner(Protocol):
 class Trial:
     """From the intent to the end."""
 
-    def __init__(self, plane: Plane, owner: Owner, intent: Intent, request: ModelRequest, ticket: Ticket) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        owner: Owner,
+        intent: Intent,
+        request: ModelRequest,
+        ticket: Ticket,
+        lease: Lease | None = None,
+    ) -> None:
+        """`lease` is the attempt's place at one of several hosts."""
         self.intent = intent
         self.ended = False
         self.sent = False
@@ -70,6 +80,8 @@ class Trial:
         self._request = request
         self._key = Key(intent.alias, intent.tenant, intent.upstream)
         self._ticket = ticket
+        self._lease = lease
+        self._elsewhere = False
         self._transition: Transition | None = None
         self._began = clock.monotonic()
         self._expected_tokens = plane.throttle.begin(intent, self._began)
@@ -84,7 +96,7 @@ class Trial:
     def launch(self, body: bytes, passed_on: bytes, *, fresh: bool) -> None:
         """Call the upstream. The intent is on the books."""
         intent = self.intent
-        pool = self._plane.upstreams[intent.upstream]
+        pool = self._lease.pool if self._lease is not None else self._plane.upstreams[intent.upstream]
         head = pool.endpoint.request_head(
             passed_on,
             content_length=len(body),
@@ -275,7 +287,9 @@ class Trial:
     ) -> None:
         self._hang_up()
         self._close(outcome, reason, stale=stale)
-        self._owner.failed(self, Tried(self.intent.fallback_depth, reason, replayable=stale), answer, told=told)
+        host = self._lease.host if self._lease is not None else ""
+        tried = Tried(self.intent.fallback_depth, reason, replayable=stale, host=host, elsewhere=self._elsewhere)
+        self._owner.failed(self, tried, answer, told=told)
 
     def _hang_up(self) -> None:
         call, self._call = self._call, None
@@ -286,6 +300,10 @@ class Trial:
         self.ended = True
         self._first_token_lane.leave(self._no_token_in_time)
         now = clock.monotonic()
+        if self._lease is not None:
+            self._elsewhere = self._lease.over(reason, stale=stale, now=now)
+        # A host that cannot be reached says nothing of an upstream whose other hosts live.
+        stale = stale or self._elsewhere
         shown = _shown(reason, stale=stale, flowed=self.first_token_s is not None)
         moved = self._plane.breakers.record(self._key, self._ticket, shown, reason or "answered", now)
         transition = moved or self._transition
