@@ -4,13 +4,14 @@
     |-- the caller's fault
     |     InvalidRequest 400   StreamingRequired 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404
     |     UnknownRoute 404   MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
-    |     FuseTripped 403   ConfigRejected 409 (the operator's)
+    |     UnknownObject 404   StoredElsewhere 400   FuseTripped 403   ConfigRejected 409 (the operator's)
     |-- the tier has no room
     |     QueueFull 429   QueueTimeout 503   QuotaExhausted 429
     |-- the upstreams failed
     |     LadderExhausted 502   BreakerOpen 503   UpstreamBusy 503   AnswerTimeout 504   StreamBroken (in band)
+    |     UpstreamFailed 502
     `-- we cannot serve
-          Internal 500   JournalUnavailable 503   ShuttingDown 503
+          Internal 500   JournalUnavailable 503   ShuttingDown 503   OwnersUnavailable 503
 
 A message names what the caller can change, never a ladder, a key, an upstream or another tenant. A vendor's own error
 is not in this tree: it is relayed as it came.
@@ -92,6 +93,19 @@ class UnknownModel(CallerError):
     code = "model_not_found"
 
 
+class UnknownObject(CallerError):
+    """No file, batch or stored response of that id among the tenant's own; whether it is another's is not told."""
+
+    status = 404
+    code = "object_not_found"
+
+
+class StoredElsewhere(CallerError):
+    """The request names stored objects that no upstream of its model can reach, or no one upstream together."""
+
+    code = "stored_elsewhere"
+
+
 class UnknownRoute(CallerError):
     """No such path."""
 
@@ -157,6 +171,13 @@ class LadderExhausted(GatewayError):
     code = "ladder_exhausted"
 
 
+class UpstreamFailed(GatewayError):
+    """What keeps the stored object could not be reached, or its answer could not be read."""
+
+    status = 502
+    code = "upstream_failed"
+
+
 class BreakerOpen(GatewayError):
     """Every upstream of the alias is having a rest, so none was called."""
 
@@ -201,3 +222,10 @@ class ShuttingDown(GatewayError):
 
     status = 503
     code = "shutting_down"
+
+
+class OwnersUnavailable(GatewayError):
+    """Who owns what is not known at present, so nothing that is stored is served."""
+
+    status = 503
+    code = "ownership_unavailable"

@@ -10,6 +10,7 @@ from decimal import Decimal
 from gateway.breaker import Ticket
 from gateway.breakers import Key
 from gateway.cache.store import Entry
+from gateway.catalogue import Route
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.ids import UpstreamId
@@ -38,6 +39,7 @@ from gateway.flow.throttle import check_streams, soonest
 from gateway.flow.trial import Trial
 from gateway.ladder import NO_QUOTE, GiveUp, Quote, Rung, Send, Skip, Tried, next_move
 from gateway.relay.coalesce import Coalescer
+from gateway.stored.gate import check as check_owners
 from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival, Client
 from gateway.wire.body import read
@@ -86,16 +88,27 @@ class Exchange:
         plane.exchanges.add(self)
         self._total_lane = plane.lanes.of(route.tier.total_timeout_s)
         self._total_lane.join(self._out_of_time, record.began)
+        check_owners(plane, arrival.tenant, record.request, route, self._owned, self._refuse)
+
+    def _owned(self, route: Route) -> None:
+        """All that it names is its tenant's: by that route, to the other gates, and in line."""
+        if self._finished:
+            return
+        self._route = self._record.route = route
         try:
             kept = self._gates.admit()
         except GatewayError as error:
-            self._pool.count_refusal(error.code)
-            self._end(Outcome.REFUSED, REASONS[type(error)], error)
+            self._refuse(error)
             return
         if kept is not None:
             self._replay(kept)
             return
         self._ask()
+
+    def _refuse(self, error: GatewayError) -> None:
+        if not self._finished:
+            self._pool.count_refusal(error.code)
+            self._end(Outcome.REFUSED, REASONS[type(error)], error)
 
     def _ask(self) -> None:
         """Ask for a slot."""

@@ -6,7 +6,15 @@ from gateway.cache.store import Entry
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt
 from gateway.domain.reasons import Reason
-from gateway.errors import FuseTripped, GatewayError, InvalidRequest, QuotaExhausted
+from gateway.errors import (
+    FuseTripped,
+    GatewayError,
+    InvalidRequest,
+    OwnersUnavailable,
+    QuotaExhausted,
+    StoredElsewhere,
+    UnknownObject,
+)
 from gateway.flow.caching import Recording
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
@@ -19,6 +27,9 @@ REASONS: dict[type[GatewayError], Reason] = {
     FuseTripped: Reason.FUSE_TRIPPED,
     QuotaExhausted: Reason.QUOTA_EXHAUSTED,
     InvalidRequest: Reason.CALLER_ERROR,
+    UnknownObject: Reason.CALLER_ERROR,
+    StoredElsewhere: Reason.CALLER_ERROR,
+    OwnersUnavailable: Reason.SERVER_ERROR,
 }
 """Why a request that was refused at a gate has ended."""
 

@@ -29,6 +29,8 @@ from gateway.fuses import Fuses
 from gateway.identity import Identity
 from gateway.metrics import Metrics, gauge
 from gateway.pools import Pool, pool_metrics
+from gateway.stored.owners import Owners
+from gateway.stored.state import StoredState
 from gateway.upstream.client import UpstreamPool
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.hosts import HostSet, host_metrics
@@ -95,6 +97,8 @@ class Plane:
         self.throttle = Throttle(config, self.forecasts)
         self.lanes = Lanes(loop)
         self.tasks = Tasks(loop)
+        self.owners = Owners(database, loop, self.tasks)
+        self.stored = StoredState(self.owners)
         self.exchanges: set[Stoppable] = set()
         self.metrics = Metrics()
         self.metrics.also(self._gauges)
@@ -130,6 +134,7 @@ class Plane:
         self.stop()
         await self.tasks.close()
         self.lanes.close()
+        await self.stored.close()
         further = (pool for hosts in self.hosts.values() for pool in hosts.pools[1:])
         for pool in (*self.upstreams.values(), *further, *self.retired):
             await pool.close()
@@ -140,6 +145,7 @@ class Plane:
         return configured.provider, configured.account
 
     def _gauges(self) -> Iterator[Metric]:
+        yield from self.stored.collect()
         yield self.fuses.trips.family("tollway_fuse_trips", "Requests refused by a session's fuse.", ("tier", "bound"))
         yield from pool_metrics(self.pools)
         yield from self.throttle.metrics()

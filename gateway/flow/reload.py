@@ -38,6 +38,8 @@ CARRIED = {
     "pools": "by tier: the same slots and lines, under the new sizes; a tier that is gone lives until its last request",
     "breakers": "the same states, under the new policy; of an upstream whose entry changed, closed",
     "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
+    "owners": "the same",
+    "stored": "the same clients, each until its upstream's entry changes",
     "fuses": "the same sessions; one whose bounds changed starts anew",
     "throttle": "the same quotas and calls under way, under the new bounds",
     "forecasts": "by alias: what its answers taught",
@@ -137,6 +139,7 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     here, so no request sees a half of each."""
     new = Plane(config, old.books, old.loop, old.database, old.draw)
     new.lanes, new.tasks, new.exchanges, new.fuses = old.lanes, old.tasks, old.exchanges, old.fuses
+    new.owners, new.stored = old.owners, old.stored
     new.metrics.continues(old.metrics)
     new.forecasts.update({name: known for name, known in old.forecasts.items() if name in config.aliases})
     if old.answers is not None and new.answers is not None:
