@@ -28,7 +28,19 @@ def tollway(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Co
 
 def test_help_lists_every_subcommand() -> None:
     shown = tollway("--help").stdout
-    for name in ("up", "demo", "serve", "check", "doctor", "query", "migrate", "invoices", "reconcile", "export"):
+    for name in (
+        "up",
+        "demo",
+        "serve",
+        "check",
+        "doctor",
+        "query",
+        "migrate",
+        "invoices",
+        "reconcile",
+        "export",
+        "import",
+    ):
         assert f"  {name} " in shown
 
 
