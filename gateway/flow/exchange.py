@@ -28,7 +28,7 @@ from gateway.errors import (
     UpstreamBusy,
 )
 from gateway.flow import heads
-from gateway.flow.answer import VendorAnswer, forwarded
+from gateway.flow.answer import VendorAnswer, forwarded, request_id_of
 from gateway.flow.booking import book_attempt, book_operation
 from gateway.flow.gates import REASONS, Gates
 from gateway.flow.hosting import place
@@ -375,12 +375,13 @@ class Exchange:
         upstream = self._plane.config.upstreams[trial.intent.upstream]
         return pass_on(self._plane.identity.headers(upstream, self._record.tenant, self._arrival.headers))
 
-    def _common_head(self) -> bytes:
+    def _common_head(self, shown_id: bytes = b"") -> bytes:
         record = self._record
-        return heads.common(record.request_id, self._route, record.queue_s, record.cache_status)
+        return heads.common(record.request_id, self._route, record.queue_s, record.cache_status, shown_id)
 
     def _answer_head(self, trial: Trial, vendor: bytes) -> bytes:
-        return self._common_head() + heads.of_intent(trial.intent) + vendor
+        shown_id = b"" if self._arrival.names_itself() else request_id_of(trial.headers)
+        return self._common_head(shown_id) + heads.of_intent(trial.intent) + vendor
 
     def _book_refused(self, rung: Rung, reason: Reason, because: Reason | None, quote: Quote) -> None:
         intent = self._record.intent(rung, because, quote, len(self._record.request.body))

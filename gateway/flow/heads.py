@@ -7,11 +7,18 @@ from gateway.domain.money import plain
 from gateway.errors import GatewayError
 
 
-def common(request_id: RequestId, route: Route, queue_s: float, cache_status: str) -> bytes:
+def ids(request_id: RequestId, shown: bytes = b"") -> bytes:
+    """What the request is called: `x-tollway-request-id` is the name on the books, `x-request-id` the one that `shown`
+    gives, the vendor's, or else the same."""
+    on_the_books = request_id.encode("ascii")
+    return b"x-request-id: %b\r\nx-tollway-request-id: %b\r\n" % (shown or on_the_books, on_the_books)
+
+
+def common(request_id: RequestId, route: Route, queue_s: float, cache_status: str, shown_id: bytes = b"") -> bytes:
     """What every answer to a routed request carries."""
     waited = f"{queue_s:.6f}" if queue_s else "0"
-    lines = f"x-request-id: {request_id}\r\nx-tollway-queue-seconds: {waited}\r\nx-tollway-cache: {cache_status}\r\n"
-    return lines.encode("ascii") + route.answer_head
+    lines = f"x-tollway-queue-seconds: {waited}\r\nx-tollway-cache: {cache_status}\r\n"
+    return ids(request_id, shown_id) + lines.encode("ascii") + route.answer_head
 
 
 def of_intent(intent: Intent) -> bytes:
@@ -36,4 +43,4 @@ def of_error(error: GatewayError) -> bytes:
 
 def refusal(request_id: RequestId, error: GatewayError) -> bytes:
     """All that an error carries where there is no route."""
-    return f"x-request-id: {request_id}\r\n".encode("ascii") + of_error(error)
+    return ids(request_id) + of_error(error)

@@ -17,7 +17,9 @@ from gateway.domain.usage import NO_USAGE, Completeness, Usage
 from gateway.errors import GatewayError
 from gateway.flow import answer as answers
 from gateway.flow.answer import VendorAnswer
+from gateway.flow.blame import blame, is_error, status_of
 from gateway.flow.booking import BLAMELESS, book_attempt, normalised
+from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
 from gateway.ladder import Tried
 from gateway.relay.dialect import relay_of
@@ -28,6 +30,10 @@ from gateway.upstream.call import Call
 from gateway.upstream.hosts import Lease
 from gateway.upstream.sink import Failure, Headers
 from gateway.wire.body import ModelRequest
+
+OPERATORS = frozenset({Reason.UPSTREAM_AUTH, Reason.NOT_SERVED})
+"""What a vendor says of our own credentials, or of a model name that is ours and not the alias, is not the client's to
+read."""
 
 DRAIN_S = 5.0
 """How long an upstream may take to end an answer that is complete, before the connection is given up."""
@@ -235,18 +241,16 @@ class Trial:
 
     def _fail_in_band(self, relay: Relay, payload: bytes) -> None:
         fields = answers.parsed(payload)
-        status = answers.status_of(fields)
-        reason = answers.blame(status, fields)
-        secret = (
-            reason is Reason.UPSTREAM_AUTH
-        )  # What a vendor says to our own credentials is not the client's to read.
+        status = status_of(fields)
+        reason = blame(status, fields)
+        secret = reason in OPERATORS
         if relay.open or (status == 502 and not secret):
             reason = Reason.STREAM_BROKEN
         told = relay.open and not secret
         if told:
-            self._owner.flows(self, relay.error_event)
-        head = b"content-type: application/json\r\n"
-        self._fail(reason, None if relay.open or secret else VendorAnswer(status, head, payload), told=told)
+            self._owner.flows(self, masked(relay.error_event, self._our_key()))
+        answer = VendorAnswer(status, b"content-type: application/json\r\n", masked(payload, self._our_key()))
+        self._fail(reason, None if relay.open or secret else answer, told=told)
 
     # What a whole answer brings
 
@@ -257,18 +261,20 @@ class Trial:
             if fields is None:
                 self._fail(Reason.BAD_RESPONSE)
                 return
-            if not answers.is_error(fields):
+            if not is_error(fields):
                 self._fields = fields
                 self._close(Outcome.OK, None)
                 self._owner.answered(self, VendorAnswer(status, answers.forwarded(self.headers), body))
                 return
-            status = answers.status_of(fields)
-        reason = answers.blame(status, fields)
+            status = status_of(fields)
+        reason = blame(status, fields)
         if self.status < 300 and reason is Reason.SERVER_ERROR:
             reason = Reason.BAD_RESPONSE
-        answer = VendorAnswer(status, answers.forwarded(self.headers), body)
-        # What a vendor says to our own credentials is not the client's to read.
-        self._fail(reason, None if reason is Reason.UPSTREAM_AUTH or status < 400 else answer)
+        answer = VendorAnswer(status, answers.forwarded(self.headers), masked(body, self._our_key()))
+        self._fail(reason, None if reason in OPERATORS or status < 400 else answer)
+
+    def _our_key(self) -> bytes:
+        return self._plane.upstreams[self.intent.upstream].endpoint.upstream.api_key.get_secret_value().encode()
 
     # Ends
 

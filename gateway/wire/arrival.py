@@ -34,6 +34,10 @@ class Arrival:
         """The client's `x-request-id` if it sent one that fits a header and a column, else one of ours."""
         return request_id(self.named)
 
+    def names_itself(self) -> bool:
+        """Whether the client sent an `x-request-id` of its own that fits."""
+        return fits(self.named.get(b"x-request-id", b""))
+
     def trace(self) -> tuple[TraceId, str]:
         """The trace to join and the client's span in it; a new trace and "" without a valid `traceparent`.
 
@@ -61,10 +65,15 @@ class Arrival:
         return self.named.get(b"user-agent", b"")[:USER_AGENT_MAX].decode("latin-1")
 
 
+def fits(sent: bytes) -> bool:
+    """Whether a request id fits a header and a column."""
+    return _REQUEST_ID.fullmatch(sent) is not None
+
+
 def request_id(named: dict[bytes, bytes]) -> RequestId:
     """See Arrival.request_id."""
     sent = named.get(b"x-request-id", b"")
-    return RequestId(sent.decode()) if _REQUEST_ID.fullmatch(sent) else new_request_id()
+    return RequestId(sent.decode()) if fits(sent) else new_request_id()
 
 
 class Client(Protocol):
