@@ -17,7 +17,9 @@ import httpx
 from gateway.config import Upstream
 from gateway.domain.reasons import Reason
 from gateway.errors import AnswerTimeout, UpstreamFailed
-from gateway.flow.answer import ANSWER_BYTES_MAX, FORWARDED, FORWARDED_PREFIX, blame, is_error, parsed
+from gateway.flow.answer import ANSWER_BYTES_MAX, FORWARDED, FORWARDED_PREFIX, parsed
+from gateway.flow.blame import blame, is_error
+from gateway.flow.mask import masked
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=55.0, write=30.0, pool=5.0)
 """Seconds for each step; the client's own connection is given up after 60 without progress."""
@@ -156,7 +158,8 @@ def judged(response: httpx.Response, body: bytes) -> Answer:
     if response.status_code >= 400:
         if fields is None or blame(response.status_code, fields) is Reason.UPSTREAM_AUTH:
             raise UpstreamFailed(CANNOT_READ)
-        raise VendorRefused(response.status_code, headers, body)
+        our_key = response.request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        raise VendorRefused(response.status_code, headers, masked(body, our_key))
     if response.status_code >= 300 or fields is None or is_error_only(fields):
         raise UpstreamFailed(CANNOT_READ)
     return Answer(response.status_code, headers, body, fields)
