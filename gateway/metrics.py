@@ -62,6 +62,8 @@ class Metrics:
         self.attempts = Counter()
         self.errors = Counter()
         self.tokens = Counter()
+        self.provider_cache_hits = Counter()
+        self.template_marks = Counter()
         self.seconds = Histogram()
         self.first_token = Histogram()
         self.queue = Histogram()
@@ -85,6 +87,12 @@ class Metrics:
             "tollway_attempts", "Attempts ended.", ("alias", "tier", "upstream", "outcome", "reason")
         )
         yield self.errors.family("tollway_errors", "Answers of the gateway's own, by code.", ("code",))
+        yield self.provider_cache_hits.family(
+            "tollway_provider_cache_hits", "Answers for which the vendor read its own cache.", ("alias", "upstream")
+        )
+        yield self.template_marks.family(
+            "tollway_template_marks", "Marks set for a vendor's cache.", ("alias", "upstream", "mark")
+        )
         yield self.tokens.family("tollway_tokens", "Tokens measured.", ("alias", "upstream", "token_class"))
         yield self.seconds.family("tollway_request_seconds", "From arrival to the answer's end.", ("alias", "tier"))
         yield self.first_token.family(

@@ -38,6 +38,8 @@ def book_attempt(plane: Plane, attempt: Attempt) -> None:
         metrics.first_token.observe((intent.alias, intent.tier, intent.upstream), attempt.first_token_seconds)
     if attempt.completeness is Completeness.MEASURED:
         plane.forecasts[intent.alias].learn(intent.request_bytes, attempt.usage)
+        if attempt.usage.cache_read:
+            metrics.provider_cache_hits.add(intent.alias, intent.upstream)
         for token_class in TOKEN_CLASSES:
             if count := getattr(attempt.usage, token_class):
                 metrics.tokens.add(intent.alias, intent.upstream, token_class, by=count)

@@ -35,6 +35,7 @@ from gateway.flow.hosting import place
 from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
+from gateway.flow.templating import marks
 from gateway.flow.throttle import check_streams, soonest
 from gateway.flow.trial import Trial
 from gateway.ladder import NO_QUOTE, GiveUp, Quote, Rung, Send, Skip, Tried, next_move
@@ -210,6 +211,8 @@ class Exchange:
         plane, rung = self._plane, move.rung
         upstream, request = plane.config.upstreams[UpstreamId(rung.upstream)], self._record.request
         ids = plane.identity.body_changes(upstream, self._record.tenant, request.fields)
+        if plane.prefixes is not None:
+            ids = {**ids, **marks(plane, self._record, upstream, rung)}
         self._body = request.for_upstream(rung.model, running_usage=upstream.running_usage, changed=ids)
         lease = place(plane, self._arrival, self._record, rung, self._tried) if plane.hosts else None
         endpoint = lease.pool.endpoint if lease is not None else None

@@ -18,6 +18,7 @@ from gateway.errors import (
 from gateway.flow.caching import Recording
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
+from gateway.flow.templating import observe
 from gateway.flow.trial import Trial
 from gateway.fuses import Watch, dollars
 from gateway.quota import Quota
@@ -60,6 +61,8 @@ class Gates:
             self._expected_tokens = record.expected_tokens() if quota.counts_tokens else 0
             plane.throttle.admit(quota, self._expected_tokens, record.began)
             self._quota = quota
+        if plane.prefixes is not None:
+            observe(plane.prefixes, record)
         if plane.answers is None:
             return None
         consulted = plane.answers.consult(self._arrival, record.request, record.route, record.began)

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from gateway.auth import KeyRing
 from gateway.breaker import Policy
 from gateway.breakers import Breakers
+from gateway.cache.template import Prefixes
 from gateway.catalogue import Catalogue
 from gateway.config import RoutingConfig, Upstream
 from gateway.control.database import Database
@@ -104,6 +105,8 @@ class Plane:
         self.metrics.also(self._gauges)
         self.answers: AnswerCache | None = answer_cache(config.cache)
         """None where the configuration keeps no answers."""
+        self.prefixes: Prefixes | None = Prefixes() if config.cache.mode == "template" else None
+        """None where the configuration marks no prompts."""
         self.upstreams: dict[str, UpstreamPool] = {
             name: UpstreamPool(endpoint, loop, _client_context() if endpoint.tls else None)
             for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())

@@ -1,6 +1,7 @@
 """What is written down of one request: the facts its intents, its attempts and its operation have in common."""
 
 from gateway.cache.store import Entry
+from gateway.cache.template import Stable
 from gateway.catalogue import Route
 from gateway.domain import clock
 from gateway.domain.attempt import Intent, Operation, Outcome
@@ -50,6 +51,8 @@ class RequestRecord:
         """What the answer cache said: hit, miss, off or bypass."""
         self.hit: Entry | None = None
         """The kept answer that the client was given."""
+        self.stable: Stable | None = None
+        """What of the prompt was seen before, where that is of use to a vendor's cache."""
 
     @property
     def tenant(self) -> str:

@@ -43,6 +43,7 @@ CARRIED = {
     "fuses": "the same sessions; one whose bounds changed starts anew",
     "throttle": "the same quotas and calls under way, under the new bounds",
     "forecasts": "by alias: what its answers taught",
+    "prefixes": "the same, while prompts are marked",
     "upstreams": "the same connections, where the entry did not change; else new ones",
     "hosts": "the same loads, rests and sessions, where the upstream's entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
@@ -142,6 +143,8 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     new.owners, new.stored = old.owners, old.stored
     new.metrics.continues(old.metrics)
     new.forecasts.update({name: known for name, known in old.forecasts.items() if name in config.aliases})
+    if new.prefixes is not None:
+        new.prefixes = old.prefixes or new.prefixes
     if old.answers is not None and new.answers is not None:
         old.answers.follow(config.cache)
         new.answers = old.answers

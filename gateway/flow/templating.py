@@ -1,0 +1,52 @@
+"""The marks that a request's copy for an upstream gets, so that the vendor's own cache finds its stable prefix."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.cache.template import Prefixes, marked, wants_key
+from gateway.config import Upstream
+from gateway.flow.plane import Plane
+from gateway.flow.record import RequestRecord
+from gateway.hosts import cached_is_cheaper
+from gateway.ladder import Rung
+from gateway.wire.kinds import Kind
+
+KEY_NAME = "prefix"
+"""What the keys are made for, so that none equals one made of a caller's own id."""
+
+
+def observe(prefixes: Prefixes, record: RequestRecord) -> None:
+    """Learn from one request, once, and note what of it is stable."""
+    if record.request.kind is Kind.CHAT and "template" in record.route.tier.cache_allowed:
+        record.stable = prefixes.observe(record.tenant, record.route.alias.name, record.request.fields)
+
+
+def marks(plane: Plane, record: RequestRecord, upstream: Upstream, rung: Rung) -> Mapping[str, object]:
+    """The members of the body to replace or add for that rung. None where its card does not make cached tokens cheaper:
+    there a mark could only cost."""
+    stable, request = record.stable, record.request
+    card = record.card(rung) if stable is not None else None
+    if stable is None or card is None or not cached_is_cheaper(card):
+        return {}
+    changes: dict[str, object] = {}
+    if wants_key(upstream.provider, stable, request.fields):
+        changes["prompt_cache_key"] = plane.identity.keyed(record.tenant, KEY_NAME, stable.head)
+    messages = marked(upstream.provider, stable, request.fields, request.body)
+    if messages is not None and _can_be_written(messages):
+        changes["messages"] = messages
+    for name in changes:
+        plane.metrics.template_marks.add(record.route.alias.name, upstream.name, MARKS[name])
+    return changes
+
+
+MARKS = {"prompt_cache_key": "prompt_cache_key", "messages": "cache_control"}
+
+
+def _can_be_written(messages: list[object]) -> bool:
+    """Whether they can be serialised anew: a message may be nested deeper than that."""
+    try:
+        orjson.dumps(messages)
+    except TypeError:
+        return False
+    return True
