@@ -45,7 +45,8 @@ from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival, Client
 from gateway.wire.body import read
 
-NO_ROOM = frozenset({Reason.BREAKER_OPEN, Reason.UPSTREAM_BUSY})
+RESTING = frozenset({Reason.BREAKER_OPEN, Reason.REGION_BROWNOUT})
+NO_ROOM = RESTING | {Reason.UPSTREAM_BUSY}
 """After only these nothing was called, and a while later something may be."""
 
 
@@ -199,7 +200,8 @@ class Exchange:
                 self._tried.append(Tried(move.rung.depth, move.reason))
                 continue
             key = Key(self._route.alias.name, self._record.tenant, move.rung.upstream)
-            ticket = plane.breakers.admit(key, clock.monotonic())
+            last = move.rung is self._route.rungs[-1]
+            ticket = plane.breakers.admit(key, self._route.tier.name, clock.monotonic(), last=last)
             if ticket is None:
                 self._book_refused(move.rung, Reason.BREAKER_OPEN, move.because, move.quote)
                 self._tried.append(Tried(move.rung.depth, Reason.BREAKER_OPEN))
@@ -254,7 +256,7 @@ class Exchange:
             trial, answer = self._vendor
             self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
             self._finish(Outcome.ERROR, last)
-        elif all(tried.reason is Reason.BREAKER_OPEN for tried in self._tried):
+        elif RESTING.issuperset(tried.reason for tried in self._tried):
             message = "Every upstream of this model is resting after repeated failures."
             self._end(Outcome.REFUSED, last, BreakerOpen(message, retry_after_s=self._breakers_reopen_in_s()))
         elif all(tried.reason in NO_ROOM for tried in self._tried):

@@ -5,11 +5,14 @@ The order is from what never changes to what may change at once, so that the rea
 breaker comes last, through its ticket, in the exchange.
 """
 
+from gateway.breakers import Key
 from gateway.catalogue import Route
 from gateway.config import Tenant
+from gateway.domain import clock
 from gateway.domain.ids import UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.flow.plane import Plane
+from gateway.flow.transitions import book_moves
 from gateway.ladder import Rung
 from gateway.wire.body import ModelRequest
 
@@ -22,4 +25,14 @@ def hurdle(plane: Plane, tenant: Tenant, route: Route, request: ModelRequest, ru
         return Reason.RESIDENCY
     if request.kind.value not in plane.config.upstreams[UpstreamId(rung.upstream)].serves:
         return Reason.NOT_SERVED
+    if plane.breakers.regions.browned and _browned_out(plane, tenant, route, rung):
+        return Reason.REGION_BROWNOUT
     return None
+
+
+def _browned_out(plane: Plane, tenant: Tenant, route: Route, rung: Rung) -> bool:
+    key = Key(route.alias.name, tenant.name, rung.upstream)
+    skipped = plane.breakers.browned_out(key, clock.monotonic())
+    if plane.breakers.moves:
+        book_moves(plane)
+    return skipped

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from gateway.auth import KeyRing
-from gateway.breaker import Policy
-from gateway.breakers import Breakers
+from gateway.breaker_metrics import breaker_metrics
+from gateway.breaker_rules import rules_of
+from gateway.breakers import Breakers, Health
 from gateway.cache.template import Prefixes
 from gateway.catalogue import Catalogue
 from gateway.config import RoutingConfig, Upstream
@@ -28,7 +29,7 @@ from gateway.flow.tasks import Tasks
 from gateway.flow.throttle import Throttle
 from gateway.fuses import Fuses
 from gateway.identity import Identity
-from gateway.metrics import Metrics, gauge
+from gateway.metrics import Metrics
 from gateway.pools import Pool, pool_metrics
 from gateway.stored.owners import Owners
 from gateway.stored.state import StoredState
@@ -92,7 +93,7 @@ class Plane:
         self.identity = Identity(config)
         tenants = tuple(config.tenants.values())
         self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop, tenants) for tier in config.tiers.values()}
-        self.breakers = Breakers(Policy(config.breaker.consecutive_failures, config.breaker.cooldown_s))
+        self.breakers = Breakers(rules_of(config), draw)
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
         self.fuses = Fuses()
         self.throttle = Throttle(config, self.forecasts)
@@ -125,6 +126,11 @@ class Plane:
             host_max_inflight=upstream.host_max_inflight,
         )
 
+    @property
+    def health(self) -> Health:
+        """Where local hosts tell how short of memory they are."""
+        return self.breakers.health
+
     def stop(self) -> None:
         """End every request that is still under way, and record each."""
         self.draining = True
@@ -152,18 +158,7 @@ class Plane:
         yield self.fuses.trips.family("tollway_fuse_trips", "Requests refused by a session's fuse.", ("tier", "bound"))
         yield from pool_metrics(self.pools)
         yield from self.throttle.metrics()
-        yield gauge(
-            "tollway_breakers_not_closed",
-            "Breakers open or probing, over all tenants.",
-            ("alias", "upstream"),
-            self.breakers.open_by_upstream().items(),
-        )
-        moves = CounterMetricFamily(
-            "tollway_breaker_transitions", "Breakers that moved.", labels=("upstream", "before", "after")
-        )
-        for labels, count in self.breakers.transitions.items():
-            moves.add_metric(labels, count)
-        yield moves
+        yield from breaker_metrics(self.breakers, clock.monotonic())
         if self.answers is not None:
             yield from self.answers.metrics()
         if self.hosts:

@@ -17,11 +17,12 @@ from typing import Literal
 
 from prometheus_client.core import Metric
 
-from gateway.breaker import Policy
+from gateway.breaker_rules import rules_of
 from gateway.config import ConfigError, Fault, RoutingConfig, changes, held_back
 from gateway.domain import clock
 from gateway.domain.ids import TierName, UpstreamId
 from gateway.flow.plane import Plane
+from gateway.flow.transitions import book_moves
 from gateway.metrics import gauge
 
 logger = logging.getLogger(__name__)
@@ -165,8 +166,9 @@ def _pools(old: Plane, new: Plane) -> None:
 
 def _breakers(old: Plane, new: Plane) -> None:
     same = {name for name, pool in new.upstreams.items() if old.upstreams.get(name) is pool}
-    policy = Policy(new.config.breaker.consecutive_failures, new.config.breaker.cooldown_s)
-    old.breakers.follow(policy, lambda key: key.upstream in same and key.alias in new.config.aliases)
+    rules = rules_of(new.config)
+    old.breakers.follow(rules, lambda key: key.upstream in same and key.alias in new.config.aliases)
+    book_moves(old)
     new.breakers = old.breakers
 
 

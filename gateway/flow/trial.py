@@ -7,9 +7,8 @@ its answer, by the upstream's failure, by a deadline or because its owner stops 
 from collections.abc import Mapping
 from typing import Protocol
 
-from gateway.breaker import Outcome as Shown
 from gateway.breaker import Ticket
-from gateway.breakers import Key, Transition
+from gateway.breakers import Key, Move, Seen
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.reasons import Reason
@@ -18,14 +17,17 @@ from gateway.errors import GatewayError
 from gateway.flow import answer as answers
 from gateway.flow.answer import VendorAnswer
 from gateway.flow.blame import blame, is_error, status_of
-from gateway.flow.booking import BLAMELESS, book_attempt, normalised
+from gateway.flow.booking import book_attempt, normalised
 from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
+from gateway.flow.seen import FIRST_TOKEN, shown_by_answer, shown_by_end
+from gateway.flow.transitions import book_moves
 from gateway.ladder import Tried
 from gateway.relay.dialect import relay_of
 from gateway.relay.relay import Relay
 from gateway.relay.sse import EventTooLong
 from gateway.relay.usage import raw_usage
+from gateway.retry_after import retry_after_s
 from gateway.upstream.call import Call
 from gateway.upstream.hosts import Lease
 from gateway.upstream.sink import Failure, Headers
@@ -88,7 +90,8 @@ class Trial:
         self._ticket = ticket
         self._lease = lease
         self._elsewhere = False
-        self._transition: Transition | None = None
+        self._move: Move | None = None
+        """Its breaker's, made by this call."""
         self._began = clock.monotonic()
         self._expected_tokens = plane.throttle.begin(intent, self._began)
         self._sent_at = 0.0
@@ -98,6 +101,8 @@ class Trial:
         self._parts: list[bytes] = []
         self._size = 0
         self._fields: Mapping[str, object] | None = None
+        if plane.breakers.moves:
+            book_moves(plane, intent)  # This call is a probe: leave for it half opened the breaker.
 
     def launch(self, body: bytes, passed_on: bytes, *, fresh: bool) -> None:
         """Call the upstream. The intent is on the books."""
@@ -216,7 +221,7 @@ class Trial:
             now = clock.monotonic()
             self.first_token_s = now - self._sent_at
             self._first_token_lane.leave(self._no_token_in_time)
-            self._transition = self._plane.breakers.record(self._key, self._ticket, Shown.FLOWING, "first_token", now)
+            self._show_breaker(FIRST_TOKEN, now)
         if shown:
             self._owner.flows(self, shown)
         if relay.error is not None:
@@ -310,11 +315,15 @@ class Trial:
             self._elsewhere = self._lease.over(reason, stale=stale, now=now)
         # A host that cannot be reached says nothing of an upstream whose other hosts live.
         stale = stale or self._elsewhere
-        shown = _shown(reason, stale=stale, flowed=self.first_token_s is not None)
-        moved = self._plane.breakers.record(self._key, self._ticket, shown, reason or "answered", now)
-        transition = moved or self._transition
         usage, completeness, raw = self._usage()
         response_id, model, finish_reason, service_tier = self._identity()
+        if reason is None:
+            self._show_breaker(shown_by_answer(finish_reason, self._request.max_output_tokens), now)
+        else:
+            asked_s = retry_after_s(self.headers, clock.utc_now()) if self.status >= 400 else 0.0
+            flowed = self.first_token_s is not None
+            self._show_breaker(shown_by_end(reason, stale=stale, flowed=flowed, retry_after_s=asked_s), now)
+        move = self._move
         attempt = self.attempt = Attempt(
             intent=self.intent,
             ended_at=self.intent.started_at + round((now - self._began) * 1e9),
@@ -329,11 +338,17 @@ class Trial:
             finish_reason=finish_reason,
             service_tier=service_tier,
             first_token_seconds=self.first_token_s,
-            breaker_transition=(transition.before, transition.after, transition.cause) if transition else None,
+            breaker_transition=(move.before, move.after, move.cause) if move else None,
         )
         self._plane.throttle.end(attempt, self._expected_tokens, now - self._began, now)
         book_attempt(self._plane, attempt)
         self._owner.booked(attempt)
+
+    def _show_breaker(self, seen: Seen, now: float) -> None:
+        breakers = self._plane.breakers
+        self._move = breakers.record(self._key, self.intent.tier, self._ticket, seen, now) or self._move
+        if breakers.moves:
+            book_moves(self._plane, self.intent)
 
     def _usage(self) -> tuple[Usage, Completeness, str]:
         relay = self._relay
@@ -354,12 +369,3 @@ class Trial:
         if relay is not None:
             return relay.response_id, relay.model, relay.finish_reason, relay.service_tier
         return answers.identity(self._fields) if self._fields else ("", "", "", "")
-
-
-def _shown(reason: Reason | None, *, stale: bool, flowed: bool) -> Shown:
-    """What an end shows of the upstream's health."""
-    if reason is None:
-        return Shown.SUCCEEDED
-    if stale or reason in BLAMELESS or (reason is Reason.TIMEOUT and flowed):
-        return Shown.ABANDONED
-    return Shown.FAILED

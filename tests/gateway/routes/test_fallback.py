@@ -294,7 +294,7 @@ async def test_a_probe_that_streams_closes_the_breaker_at_its_first_token(upstre
     async with gateway(config) as served:
         await ask(served)
         await until(
-            lambda: served.plane.breakers.retry_in_s([*served.plane.breakers._states], served.plane.loop.time()) == 0
+            lambda: served.plane.breakers.retry_in_s([*served.plane.breakers.states()], served.plane.loop.time()) == 0
         )
         assert (await ask(served, stream=True)).status_code == 200
     assert served.books.attempts[1].breaker_transition == ("half_open", "closed", "first_token")

@@ -1,0 +1,44 @@
+"""What the configuration says of breakers, as the values that the pure machines decide by."""
+
+from dataclasses import replace
+
+from gateway.breaker import Policy
+from gateway.breakers import Rules
+from gateway.brownouts import Place
+from gateway.config import RoutingConfig
+from gateway.health import Rule
+
+
+def rules_of(config: RoutingConfig) -> Rules:
+    """The rules of that configuration."""
+    given = config.breaker
+    policy = Policy(
+        failures_max=given.consecutive_failures,
+        cooldown_s=given.cooldown_s,
+        cooldown_max_s=given.cooldown_max_s,
+        jitter=given.jitter,
+        ramp_s=given.ramp_s,
+    )
+    return Rules(
+        policy=policy,
+        policies={
+            tier.name: replace(policy, failures_max=tier.sla.consecutive_failures)
+            for tier in config.tiers.values()
+            if tier.sla.consecutive_failures is not None
+        },
+        health=Rule(
+            window_s=given.window_s,
+            window_calls=given.window_calls,
+            failure_ratio=given.failure_ratio,
+            unhealthy_at=given.unhealthy_at,
+            timeouts=given.health.timeouts,
+            token_ceiling=given.health.token_ceiling,
+            memory_pressure=given.health.memory_pressure,
+        ),
+        places={
+            upstream.name: Place(upstream.provider, upstream.region)
+            for upstream in config.upstreams.values()
+            if upstream.region
+        },
+        brownout_tenants=min(given.brownout.tenants, len(config.tenants)),
+    )
