@@ -21,9 +21,9 @@ SEEN_MAX = 4096
 MARKED_BYTES_MIN = 2048
 """A shorter prefix is not marked: no vendor caches fewer than 512 tokens."""
 
-LEADING_ROLES = frozenset({"system", "developer"})
-MARKED_ROLES = frozenset({"system", "developer", "user"})
-"""The messages whose content every vendor takes as parts."""
+LEADING_ROLES = ("system", "developer")
+MARKED_ROLES = ("system", "developer", "user")
+"""The messages whose content every vendor takes as parts. Tuples: what a client calls a role may be no text at all."""
 
 KEY_PROVIDERS = frozenset({"openai", "azure", "azure-openai", "azure.ai.openai", "openrouter", "litellm", "deepseek"})
 """Providers that take `prompt_cache_key`. Others refuse a request with a field they do not know: Groq, Cerebras and
@@ -101,11 +101,9 @@ def _marked_message(message: object) -> dict[str, object] | None:
     content = message.get("content")
     parts: list[object] = content if isinstance(content, list) else [{"type": "text", "text": content}]
     last = parts[-1] if parts else None
-    if (
-        not isinstance(last, dict)
-        or last.get("type") != "text"
-        or not (isinstance(last.get("text"), str) and last["text"])
-    ):
+    if not isinstance(last, dict) or last.get("type") != "text":
+        return None
+    if not isinstance(last.get("text"), str) or not last["text"]:
         return None
     return {**message, "content": [*parts[:-1], {**last, "cache_control": CACHE_CONTROL}]}
 
