@@ -37,6 +37,10 @@ class Upstream(Section):
     running_usage: bool = False
     """Ask for usage in every chunk (vLLM's `continuous_usage_stats`), so that a broken stream leaves a floor."""
     serves: tuple[Surface, ...] = tuple(Surface)
+    streams: bool = True
+    """Answers may be streamed."""
+    tool_formats: tuple[Literal["tools", "functions"], ...] = ("tools", "functions")
+    """How requests may offer tools."""
     takes_arrays: bool = True
     """Embeddings and completions may carry many inputs in one call."""
     tenant: str = ""
@@ -48,6 +52,12 @@ class Upstream(Section):
     """Of several hosts, how many calls make one full, so that sessions move to another; 0 = never."""
     cache_idle_s: float = Field(default=300, ge=0)
     """How long its hosts keep a prompt's cache warm."""
+
+    def takes(self, surface: str, *, stream: bool, tool_format: str) -> bool:
+        """Whether it is declared to serve such a request; `tool_format` is "" for one without tools."""
+        if surface not in self.serves or (stream and not self.streams):
+            return False
+        return not tool_format or tool_format in self.tool_formats
 
     @property
     def base_urls(self) -> tuple[str, ...]:

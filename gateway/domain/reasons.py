@@ -58,7 +58,7 @@ class Reason(StrEnum):
     UPSTREAM_BUSY = "upstream_busy"
     """The upstream holds as many calls as it may, or its requests or tokens per minute are spent."""
     NOT_SERVED = "not_served"
-    """The upstream does not serve this route, or does not have the model that the rung names."""
+    """The upstream does not serve this route, streams or this format of tools, or has not the model of the rung."""
     QUOTA_EXHAUSTED = "quota_exhausted"
     """The tenant's own requests or tokens per minute are spent."""
     FUSE_TRIPPED = "fuse_tripped"

@@ -23,7 +23,8 @@ def hurdle(plane: Plane, tenant: Tenant, route: Route, request: ModelRequest, ru
         return Reason.NOT_AUTHORIZED
     if route.tier.residency and rung.region not in route.tier.residency:
         return Reason.RESIDENCY
-    if request.kind.value not in plane.config.upstreams[UpstreamId(rung.upstream)].serves:
+    upstream = plane.config.upstreams[UpstreamId(rung.upstream)]
+    if not upstream.takes(request.kind.value, stream=request.stream, tool_format=request.tool_format):
         return Reason.NOT_SERVED
     if plane.breakers.regions.browned and _browned_out(plane, tenant, route, rung):
         return Reason.REGION_BROWNOUT
