@@ -32,6 +32,7 @@ from gateway.upstream.call import Call
 from gateway.upstream.hosts import Lease
 from gateway.upstream.sink import Failure, Headers
 from gateway.wire.body import ModelRequest
+from gateway.wire.kinds import Kind
 
 OPERATORS = frozenset({Reason.UPSTREAM_AUTH, Reason.NOT_SERVED})
 """What a vendor says of our own credentials, or of a model name that is ours and not the alias, is not the client's to
@@ -260,7 +261,7 @@ class Trial:
     # What a whole answer brings
 
     def _take_whole(self, body: bytes) -> None:
-        fields = answers.parsed(body)
+        fields = answers.outline(body) if self._request.kind is Kind.EMBEDDINGS else answers.parsed(body)
         status = self.status
         if status < 300:
             if fields is None:

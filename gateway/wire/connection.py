@@ -61,8 +61,8 @@ class GatewayConnection(HttpToolsProtocol):
         self._refusal: GatewayError | None = None
         """Why the parser was stopped."""
         self._lingering = False
-        self._owed: int | None = None
-        """Bytes still to come of a body that the parser will not read (see `_upgrade_declined`)."""
+        self._known_head = False
+        """The parser is being told of a request whose head is known already (see `_decline_upgrade`)."""
         self._dates: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
         self.reading_since = 0.0
         self.idle_since = clock.monotonic()
@@ -78,19 +78,18 @@ class GatewayConnection(HttpToolsProtocol):
         """A read of the socket."""
         if self._lingering:
             return
-        if self._owed is not None:
-            self._take_owed(data)
-            return
         self._read_bytes = len(data)
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._answer_and_close(HeadersTooLarge(HEAD_TOO_LONG))
                 return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade_declined(data[upgrade.args[0] :])
+            while data:
+                data = self._feed(data)
         except httptools.HttpParserError as error:
             if self._refusal is not None:
                 self._answer_and_close(self._refusal)
@@ -100,6 +99,15 @@ class GatewayConnection(HttpToolsProtocol):
                 self._fault(error.__context__ or error)
             else:
                 self.send_400_response("This is not an HTTP/1.1 request.")
+
+    def _feed(self, data: bytes) -> bytes:
+        """Let the parser read; what it left unread behind an offer to upgrade comes back."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade()
+            return data[upgrade.args[0] :]
+        return b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -134,6 +142,8 @@ class GatewayConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins; the ASGI scope waits until it is known to need one."""
+        if self._known_head:
+            return
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -142,6 +152,11 @@ class GatewayConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self.reading_since = clock.monotonic()
 
+    def on_url(self, url: bytes) -> None:
+        """Some of the target."""
+        if not self._known_head:
+            super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; a trailer is none. `Expect` is looked for once, when all are there."""
         if self._in_head:
@@ -149,6 +164,8 @@ class GatewayConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: ours or the framework's?"""
+        if self._known_head:
+            return
         self._in_head = False
         if self._deaf:
             raise ConnectionAbortedError  # Requests behind the last one that is answered; stops the parser.
@@ -160,7 +177,7 @@ class GatewayConnection(HttpToolsProtocol):
             self._hand_over()
             return
         version = self.parser.get_http_version()
-        keep_alive = version != "1.0" and (self.parser.should_keep_alive() or self.parser.should_upgrade())
+        keep_alive = version != "1.0" and self._may_be_kept()
         reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive, kind=kind)
         reply.awaits_continue = reply.named.get(b"expect", b"").lower() == b"100-continue"
         self._screen(reply)
@@ -183,10 +200,12 @@ class GatewayConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self.parser.should_upgrade():
+            return  # Said at the head's end already, the body being still unread: see `_decline_upgrade`.
         self.reading_since = 0.0
         if self._reply is None:
             super().on_message_complete()
-        elif not self.parser.should_upgrade():
+        else:
             self._reply.received()
 
     def _hand_over(self) -> None:
@@ -197,6 +216,15 @@ class GatewayConnection(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = self._may_be_kept()
+
+    def _may_be_kept(self) -> bool:
+        """Whether the connection may serve another request; the parser thinks that an offer to upgrade ends it."""
+        if not self.parser.should_upgrade():
+            return bool(self.parser.should_keep_alive())
+        tokens = b",".join(value for name, value in self.headers if name == b"connection")
+        return b"close" not in [token.strip().lower() for token in tokens.split(b",")]
 
     # The pipeline
 
@@ -311,28 +339,20 @@ class GatewayConnection(HttpToolsProtocol):
 
     # Upgrades
 
-    def _upgrade_declined(self, rest: bytes) -> None:
+    def _decline_upgrade(self) -> None:
         """An offer to upgrade (Java's client makes one: h2c) may be ignored, RFC 9110 section 7.8, but the parser has
-        taken the offer for an order and left the body unread. Read it by its length, then parse on afresh."""
+        taken the offer for an order and left the body unread. A fresh parser, told how the body is framed, reads on."""
         self.parser = httptools.HttpRequestParser(self)
-        if self._reply is None:
-            super()._unsupported_upgrade_warning()
-        else:
-            self._owed = int(self._reply.named.get(b"content-length", b"0"))
-            self._take_owed(rest)
+        self._known_head = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % _framing(self.headers))
+        self._known_head = False
+        if self.cycle is not None and self.cycle.more_body:
+            self.reading_since = clock.monotonic()
 
-    def _take_owed(self, data: bytes) -> None:
-        owed = self._owed or 0
-        body, rest = data[:owed], data[owed:]
-        if body:
-            self.on_body(body)
-        self._owed = owed - len(body)
-        if self._owed == 0:
-            self._owed = None
-            if self._reply is not None:
-                self._reply.received()
-            if rest:
-                self.data_received(rest)
+
+def _framing(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The lines that say how long a body is."""
+    return b"".join(b"%b: %b\r\n" % line for line in headers if line[0] in (b"content-length", b"transfer-encoding"))
 
 
 def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

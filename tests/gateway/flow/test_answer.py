@@ -1,11 +1,12 @@
 """What an upstream's answer means, and whose failure it is."""
 
+import json
 from typing import Any
 
 import pytest
 
 from gateway.domain.reasons import Reason
-from gateway.flow.answer import forwarded, identity, parsed, request_id_of
+from gateway.flow.answer import forwarded, identity, outline, parsed, request_id_of
 from gateway.flow.blame import blame, is_error, status_of
 from gateway.flow.mask import masked
 
@@ -174,6 +175,27 @@ def test_only_what_tells_a_client_when_to_come_back_is_forwarded() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b"\xff"])
 def test_what_is_no_json_object_is_no_answer(body: bytes) -> None:
     assert parsed(body) is None
+
+
+def many(**more: Any) -> dict[str, Any]:
+    return {"object": "list", "data": [{"embedding": "A" * 2000}] * 1000, **more}
+
+
+BEHIND = {"model": "m", "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+
+
+def test_of_many_embeddings_only_what_stands_behind_them_is_parsed() -> None:
+    assert outline(json.dumps(many(**BEHIND)).encode()) == BEHIND
+    assert outline(json.dumps({"data": [], **BEHIND}).encode()) == {"data": [], **BEHIND}
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [many(usage={"prompt_tokens": 8, "by_input": [8]}), {**BEHIND, **many()}, many(model="m")],
+    ids=["an array in the usage", "the data last", "no usage"],
+)
+def test_embeddings_that_are_laid_out_otherwise_are_parsed_whole(whole: dict[str, Any]) -> None:
+    assert outline(json.dumps(whole).encode()) == whole
 
 
 def test_an_answer_names_itself_as_far_as_it_does() -> None:

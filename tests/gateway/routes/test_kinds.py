@@ -90,6 +90,15 @@ async def test_embeddings_arrive_as_the_vendor_sent_them_and_only_their_prompt_i
     assert attempt.response_model == "text-embedding-3-small"
 
 
+async def test_embeddings_of_many_megabytes_arrive_whole_and_are_metered(upstream: ScriptedUpstream) -> None:
+    data = [{"object": "embedding", "index": i, "embedding": "A" * 20_000} for i in range(1000)]
+    upstream.script.append(answer(embeddings(data=data)))
+    async with gateway(routing(upstream.url)) as served:
+        got = await ask(served, Kind.EMBEDDINGS)
+    assert got.json() == embeddings(data=data)
+    assert served.books.attempts[0].usage == Usage(input_uncached=8)
+
+
 async def test_a_response_arrives_as_the_vendor_sent_it_and_is_metered(upstream: ScriptedUpstream) -> None:
     upstream.script.append(answer(response()))
     async with gateway(routing(upstream.url)) as served:

@@ -226,6 +226,63 @@ async def test_an_offer_to_upgrade_is_ignored_and_the_request_answered(upstream:
     assert [received.json["model"] for received in upstream.received] == ["m0", "m0"]
 
 
+OFFER = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAARAAAAA")
+
+
+async def test_an_offer_to_upgrade_with_a_chunked_body_is_like_one_with_a_length(upstream: ScriptedUpstream) -> None:
+    head = post(b"", *OFFER, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
+    pieces = b"".join(b"%x\r\n%b\r\n" % (1, bytes((byte,))) for byte in BODY) + b"0\r\nx-trailer: 1\r\n\r\n"
+    data = head + pieces + post(BODY)
+    async with gateway(routing(upstream.url)) as served:
+        for cut in (len(data), len(head), len(head) + 1, len(head) + len(pieces) - 1):
+            reader, writer = await served.raw(data[:cut])
+            await asyncio.sleep(0)
+            writer.write(data[cut:])
+            assert [(await read_answer(reader))[0] for _ in range(2)] == [200, 200]
+            writer.close()
+    assert all(json.loads(got.body) == {**chat_request(), "model": "m0"} for got in upstream.received)
+    assert len(upstream.received) == 8
+
+
+async def test_an_offer_to_upgrade_on_any_other_route_drops_nothing_behind_it(upstream: ScriptedUpstream) -> None:
+    get = b"\r\n".join([b"GET /healthz HTTP/1.1", b"host: x", *(line.encode() for line in OFFER), b"", b""])
+    form = b"POST /v1/models HTTP/1.1\r\ncontent-length: 5\r\n%b\r\n\r\nhello" % b"\r\n".join(
+        line.encode() for line in OFFER
+    )
+    async with gateway(routing(upstream.url)) as served:
+        reader, writer = await served.raw(get + form + post(BODY) + get[:-2])
+        assert [(await read_answer(reader))[0] for _ in range(3)] == [200, 405, 200]
+        writer.write(get[-2:])
+        assert (await read_answer(reader))[0] == 200
+        writer.close()
+
+
+async def test_many_offers_in_one_read_are_each_answered(upstream: ScriptedUpstream) -> None:
+    count = 600
+    offer = post(b"{}", "connection: upgrade", "upgrade: h2c")
+    async with gateway(routing(upstream.url)) as served:
+        reader, _ = await served.raw(offer * count)
+        assert [(await read_answer(reader))[0] for _ in range(count)] == [400] * count
+
+
+async def test_an_offer_to_upgrade_may_end_the_connection_too(upstream: ScriptedUpstream) -> None:
+    async with gateway(routing(upstream.url)) as served:
+        for data in (post(BODY, "connection: upgrade, close", "upgrade: h2c"), post(BODY, "connection: close")):
+            reader, _ = await served.raw(data)
+            assert (await read_answer(reader))[1]["connection"] == "close"
+            assert await reader.read() == b""
+
+
+async def test_a_stalled_body_behind_an_offer_to_upgrade_is_given_up_too(upstream: ScriptedUpstream) -> None:
+    async with gateway(routing(upstream.url)) as served:
+        await served.raw(post(BODY, *OFFER)[:-3])
+        await until(lambda: served.state.connections)
+        [connection] = served.state.connections
+        await until(lambda: connection.reading_since)  # type: ignore[union-attr]
+        connection.expire(clock.monotonic() + wire.READ_S + 5)  # type: ignore[union-attr]
+        await until(lambda: not served.state.connections)
+
+
 async def test_a_fault_of_ours_is_a_500_that_is_logged_and_tells_nothing(
     upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

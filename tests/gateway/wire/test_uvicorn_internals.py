@@ -31,7 +31,7 @@ def test_the_methods_we_override_are_the_ones_uvicorn_calls() -> None:
     overridden = ours & {name for name in dir(HttpToolsProtocol) if not name.startswith("__")}
     assert overridden == {
         "_start_asgi_task", "connection_lost", "data_received", "on_body", "on_header", "on_headers_complete",
-        "on_message_begin", "on_message_complete", "on_response_complete", "pause_writing",
+        "on_message_begin", "on_message_complete", "on_response_complete", "on_url", "pause_writing",
         "resume_writing", "send_400_response",
     }  # fmt: skip
     assert "on_response=self.on_response_complete" in source(HttpToolsProtocol.on_headers_complete)
