@@ -5,6 +5,7 @@ A body's schema says exactly what gateway/wire/body.py checks; all other fields 
 
 from typing import Any
 
+from gateway.errors import GatewayError
 from gateway.wire.kinds import Kind
 
 ERROR_SCHEMA: dict[str, Any] = {
@@ -24,24 +25,35 @@ ERROR_SCHEMA: dict[str, Any] = {
     },
 }
 
-ERROR_TEXTS = {
-    400: "The body is not such a request; `param` names the field.",
-    401: "No key, or an unknown one.",
-    403: "The key may not use that tier.",
-    404: "No such model among the caller's own.",
-    413: "The body is too long.",
-    429: "The tier's queue is full, or the vendor's own answer.",
-    502: "No upstream could answer.",
-    503: "The tier's queue was too slow, or every upstream rests.",
-    504: "The answer took longer than the tier allows.",
-}
+ELSEWHERE = frozenset({"unknown_route", "config_rejected", "upstream_failed"})
+"""Codes that no request for an answer can meet."""
+
+
+def codes_by_status(root: type[GatewayError] = GatewayError) -> dict[int, list[str]]:
+    """Every code of our own, by its HTTP status; both in order."""
+    found: dict[int, set[str]] = {}
+    waiting = [root]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        found.setdefault(kind.status, set()).add(kind.code)
+    return {status: sorted(found[status]) for status in sorted(found)}
 
 
 def _error(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": ERROR_SCHEMA}}}
 
 
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {401: _error(ERROR_TEXTS[401])}
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {401: _error("`invalid_api_key`")}
+
+
+def _errors() -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    for status, codes in codes_by_status().items():
+        if here := [code for code in codes if code not in ELSEWHERE]:
+            described[str(status)] = _error("Ours: " + ", ".join(f"`{code}`" for code in here) + "; or the vendor's.")
+    described["default"] = {"description": "The vendor's own error, as it was sent.", "content": {"*/*": {}}}
+    return described
 
 
 MODEL = {"type": "string", "minLength": 1, "description": "One of your aliases; GET /v1/models."}
@@ -73,6 +85,29 @@ FIELDS: dict[Kind, dict[str, Any]] = {
         "max_output_tokens": WHOLE,
     },
 }
+HEADERS = {
+    name: {"schema": {"type": "string"}, "description": text}
+    for name, text in {
+        "x-request-id": "The caller's, else the vendor's, else ours.",
+        "x-tollway-request-id": "The one on the books.",
+        "x-tollway-alias": "The model that was asked for.",
+        "x-tollway-tier": "The tier it was served in.",
+        "x-tollway-upstream": "Who answered.",
+        "x-tollway-cache": "hit, miss, off or bypass.",
+        "x-tollway-queue-seconds": "How long it waited for a slot.",
+        "x-tollway-fallback-depth": "0 for the first choice.",
+        "x-tollway-fallback-reason": "Why the attempt before did not do.",
+        "x-tollway-estimated-cost-usd": "What a fallback was expected to cost.",
+    }.items()
+}
+PARAMETERS = [
+    {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+    for name, text in {
+        "x-request-id": "What the caller names its request: 1 to 128 visible ASCII characters, else one is made.",
+        "x-tollway-tier": "A tier other than the model's own, where the key may use it.",
+        "x-tollway-session": "What belongs together: an agent's run, a conversation. Only a hash of it is kept.",
+    }.items()
+]
 REQUIRED = {Kind.CHAT: "messages", Kind.COMPLETIONS: "prompt", Kind.EMBEDDINGS: "input"}
 SUMMARIES = {
     Kind.CHAT: "A chat completion",
@@ -108,9 +143,10 @@ def operation(kind: Kind) -> dict[str, Any]:
         "operationId": f"create_{kind}",
         "summary": SUMMARIES[kind],
         "security": [{"key": []}],
+        "parameters": PARAMETERS,
         "requestBody": body,
         "responses": {
-            "200": {"description": words, "content": content},
-            **{str(code): _error(text) for code, text in ERROR_TEXTS.items()},
+            "200": {"description": words, "content": content, "headers": HEADERS},
+            **_errors(),
         },
     }

@@ -212,6 +212,8 @@ def _whole(fields: Mapping[str, object], name: str) -> int:
     value = fields.get(name)
     if value is None:
         return 0
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # To JSON 5.0 is as whole as 5; the vendor gets what was sent.
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidRequest(f"`{name}` must be a whole number, zero or more.", param=name)
     return value

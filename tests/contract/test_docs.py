@@ -1,5 +1,6 @@
 """The README tells what the code does: every error code, every subcommand, every class of variance, both commands."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,30 @@ from gateway import errors
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
 
 
-def codes(root: type[errors.GatewayError]) -> set[str]:
-    return {root.code} | {code for child in root.__subclasses__() for code in codes(child)}
+def tree(root: type[errors.GatewayError]) -> list[type[errors.GatewayError]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in tree(child))]
 
 
-def test_every_error_code_is_documented() -> None:
-    assert {code for code in codes(errors.GatewayError) if f"`{code}`" not in README} == set()
+def listed() -> set[tuple[int, str]]:
+    """Each status and code of the README's table of errors; one status in a row stands for all of its codes."""
+    found: set[tuple[int, str]] = set()
+    for row in README.split("### Errors of the gateway's own")[1].split("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in row.split("|")[1:3]]
+        if len(cells) == 2 and cells[0][:1].isdigit():
+            statuses, names = cells[0].split(", "), re.findall(r"`(\w+)`", cells[1])
+            found |= set(zip(map(int, statuses if len(statuses) > 1 else statuses * len(names)), names, strict=True))
+    return found
+
+
+def test_the_table_of_errors_lists_every_code_with_its_status_and_no_other() -> None:
+    assert listed() == {(kind.status, kind.code) for kind in tree(errors.GatewayError)}
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    drawn = set(re.findall(r"([A-Z]\w+) (?:(\d{3})|\(in band\))", errors.__doc__ or ""))
+    ours = {kind for kind in tree(errors.GatewayError) if kind.__module__ == errors.__name__}
+    kinds = {kind for kind in ours if not kind.__subclasses__()}
+    assert drawn == {(kind.__name__, "" if kind is errors.StreamBroken else str(kind.status)) for kind in kinds}
 
 
 @pytest.mark.parametrize("name", list(VarianceClass))
