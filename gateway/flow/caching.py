@@ -7,6 +7,7 @@ whose cache is off has none of this.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -17,7 +18,7 @@ from gateway.cache.verdict import HEADER, Status, Wish, keepable, verdict
 from gateway.catalogue import Route
 from gateway.config.policies import Cache
 from gateway.domain.attempt import Attempt, Outcome
-from gateway.domain.rate_card import RateCard, Unpriced, price
+from gateway.domain.rate_card import RateBook, Unpriced, price
 from gateway.domain.usage import Completeness
 from gateway.errors import InvalidRequest
 from gateway.metrics import Counter, gauge
@@ -101,7 +102,7 @@ class AnswerCache:
         headers: Headers,
         body: bytes | None,
         *,
-        card: RateCard | None,
+        cards: RateBook,
         now: float,
     ) -> None:
         """Keep an answer that ended well; `body` None takes the stream that was recorded. Too long a one is left out,
@@ -119,7 +120,7 @@ class AnswerCache:
             stream=body is None,
             usage=attempt.usage,
             completeness=attempt.completeness,
-            cost_usd=cost_usd(attempt, card),
+            cost_usd=cost_usd(attempt, cards),
         )
         self.store.put(recording.key, entry, now)
 
@@ -182,8 +183,12 @@ def wish_of(arrival: Arrival) -> Wish | None:
         raise InvalidRequest(f"`{HEADER}` takes `use` or `no-store`; leave it out otherwise.", param=HEADER) from None
 
 
-def cost_usd(attempt: Attempt, card: RateCard | None) -> Decimal | None:
-    """What an attempt cost, in dollars; None where its usage or the price is not known."""
+def cost_usd(attempt: Attempt, cards: RateBook) -> Decimal | None:
+    """What an attempt cost, in dollars, by the card in force at its start; None where its usage or the price is not
+    known."""
+    intent = attempt.intent
+    at = datetime.fromtimestamp(intent.started_at / 1e9, UTC)
+    card = cards.in_force(provider=intent.provider, account=intent.account, model=intent.model, at=at)
     if card is None or card.currency != "USD" or attempt.completeness is not Completeness.MEASURED:
         return None
     try:

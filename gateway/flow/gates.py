@@ -97,8 +97,8 @@ class Gates:
         """It was answered, and well; `body` is None for a stream."""
         answers, recording, attempt = self._plane.answers, self._recording, trial.attempt
         if answers is not None and recording is not None and attempt is not None:
-            card = self._record.card(self._record.route.rungs[trial.intent.fallback_depth])
-            answers.keep(recording, attempt, trial.headers, body, card=card, now=clock.monotonic())
+            cards, now = self._plane.config.rate_cards, clock.monotonic()
+            answers.keep(recording, attempt, trial.headers, body, cards=cards, now=now)
         if self._watch is not None:
             self._watch.ended(body, clock.monotonic())
 
