@@ -154,7 +154,7 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then end what is left."""
         plane = self.serving.plane
-        plane.draining = True
+        plane.drain()
         self.config.timeout_graceful_shutdown = plane.config.drain_s  # type: ignore[assignment] # It is only waited for.
         await super().shutdown(sockets)
         plane.stop()

@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-Who = TypeVar("Who", bound=Hashable)
-"""A request that is gathered; each its own."""
+Who = TypeVar("Who")
+"""A request that is gathered; hashable, each its own."""
 
 
 @dataclass(frozen=True, slots=True)

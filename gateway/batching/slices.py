@@ -49,7 +49,7 @@ def cut(kind: str, answer: Mapping[str, object], parts: Sequence[Part], *, choic
     raw = answer.get("usage")
     if not isinstance(raw, Mapping):
         return [Slice({**answer, name: mine}, None) for mine in own]
-    shares = share_usage(raw, [part.size for part in parts], [_written(mine) for mine in own])
+    shares = share_usage(raw, [part.size for part in parts], _written(own))
     return [Slice({**answer, name: mine, "usage": share}, share) for mine, share in zip(own, shares, strict=True)]
 
 
@@ -103,23 +103,31 @@ def _in_order(entries: object, count: int) -> list[Mapping[str, object]] | None:
     """The entries by their index, if they are `count` and numbered from 0."""
     if not isinstance(entries, list) or len(entries) != count:
         return None
-    by_index = {entry.get("index"): entry for entry in entries if isinstance(entry, Mapping)}
+    by_index: dict[int, Mapping[str, object]] = {}
+    for entry in entries:
+        index = entry.get("index") if isinstance(entry, Mapping) else None
+        if type(index) is not int:
+            return None
+        by_index[index] = entry
     return [by_index[i] for i in range(count)] if by_index.keys() == set(range(count)) else None
 
 
-def _written(choices: Sequence[Mapping[str, object]]) -> int:
-    """How much was written for one member: tokens where every choice lists them, else bytes."""
-    listed = [_logged(choice) for choice in choices]
-    if choices and all(count is not None for count in listed):
-        return sum(count for count in listed if count is not None)
-    texts = (choice.get("text") for choice in choices)
-    return sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
+def _written(own: Sequence[Sequence[Mapping[str, object]]]) -> list[int]:
+    """How much was written for each member: tokens where every choice of all lists them, else bytes."""
+    listed = [[_logged(choice) for choice in choices] for choices in own]
+    if all(count is not None for counts in listed for count in counts):
+        return [sum(count for count in counts if count is not None) for counts in listed]
+    return [sum(_bytes(choice.get("text")) for choice in choices) for choices in own]
 
 
 def _logged(choice: Mapping[str, object]) -> int | None:
     logprobs = choice.get("logprobs")
     tokens = logprobs.get("tokens") if isinstance(logprobs, Mapping) else None
     return len(tokens) if isinstance(tokens, list) else None
+
+
+def _bytes(text: object) -> int:
+    return len(text.encode("utf-8", "replace")) if isinstance(text, str) else 0
 
 
 def _total(raw: Mapping[str, object], *names: str) -> int:

@@ -83,4 +83,6 @@ class Tier(Section):
             raise ValueError("max_inflight_per_tenant is more than max_inflight")
         if self.max_inflight_per_session > self.max_inflight:
             raise ValueError("max_inflight_per_session is more than max_inflight")
+        if self.micro_batch_ms and not self.max_queue:
+            raise ValueError("micro_batch_ms gathers requests in the tier's queue, but max_queue is 0; give it room")
         return self

@@ -151,6 +151,9 @@ class Operation:
     """What a cache hit saved, at the price of the attempt that filled the cache; None = no hit, or no price known."""
     shared_attempt_id: str = ""
     """The attempt of a micro-batch that answered this request along with others; "" = none."""
+    shared_trace_id: str = ""
+    shared_span_id: str = ""
+    """That attempt's span, which this one's is linked to."""
     usage: Usage = NO_USAGE
     """Of a micro-batch, this request's own slice; of a cache hit, what was not spent. Never billable."""
     completeness: Completeness = Completeness.UNKNOWN

@@ -37,7 +37,8 @@ def book_attempt(plane: Plane, attempt: Attempt) -> None:
     if attempt.first_token_seconds is not None:
         metrics.first_token.observe((intent.alias, intent.tier, intent.upstream), attempt.first_token_seconds)
     if attempt.completeness is Completeness.MEASURED:
-        plane.forecasts[intent.alias].learn(intent.request_bytes, attempt.usage)
+        if intent.batch_size == 1:  # A shared answer says nothing of how long one is.
+            plane.forecasts[intent.alias].learn(intent.request_bytes, attempt.usage)
         if attempt.usage.cache_read:
             metrics.provider_cache_hits.add(intent.alias, intent.upstream)
         for token_class in TOKEN_CLASSES:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from gateway.batching.member import Member
 from gateway.flow.exchange import Exchange
 from gateway.flow.plane import Plane
 from gateway.wire.arrival import Arrival, Client
@@ -25,4 +26,4 @@ class Handler(Protocol):
 
 def handler_of(plane: Plane, client: Client, arrival: Arrival) -> Handler:
     """Who answers that request."""
-    return Exchange(plane, client, arrival)
+    return Member(plane, client, arrival) if plane.gathers else Exchange(plane, client, arrival)

@@ -286,13 +286,13 @@ class Exchange:
 
     def answered(self, trial: Trial, answer: VendorAnswer) -> None:
         """The whole answer."""
-        self._gates.answered(trial, answer.body)
+        self._gates.answered(trial.attempt, trial.headers, answer.body)
         self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
         self._finish(Outcome.OK, None)
 
     def streamed(self, trial: Trial) -> None:
         """The stream ended as it should."""
-        self._gates.answered(trial, None)
+        self._gates.answered(trial.attempt, trial.headers, None)
         self._finish(Outcome.OK, None)
 
     def failed(self, trial: Trial, tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:

@@ -19,9 +19,9 @@ from gateway.flow.caching import Recording
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.templating import observe
-from gateway.flow.trial import Trial
 from gateway.fuses import Watch, dollars
 from gateway.quota import Quota
+from gateway.upstream.sink import Headers
 from gateway.wire.arrival import Arrival
 
 REASONS: dict[type[GatewayError], Reason] = {
@@ -93,12 +93,12 @@ class Gates:
         if self._watch is not None:
             self._watch.flows(piece)
 
-    def answered(self, trial: Trial, body: bytes | None) -> None:
-        """It was answered, and well; `body` is None for a stream."""
-        answers, recording, attempt = self._plane.answers, self._recording, trial.attempt
+    def answered(self, attempt: Attempt | None, headers: Headers, body: bytes | None) -> None:
+        """It was answered, and well, by that attempt or its share of one; `body` is None for a stream."""
+        answers, recording = self._plane.answers, self._recording
         if answers is not None and recording is not None and attempt is not None:
             cards, now = self._plane.config.rate_cards, clock.monotonic()
-            answers.keep(recording, attempt, trial.headers, body, cards=cards, now=now)
+            answers.keep(recording, attempt, headers, body, cards=cards, now=now)
         if self._watch is not None:
             self._watch.ended(body, clock.monotonic())
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from prometheus_client.core import Metric
 
 from gateway.auth import KeyRing
+from gateway.batching.batches import Batches
 from gateway.breaker_metrics import breaker_metrics
 from gateway.breaker_rules import rules_of
 from gateway.breakers import Breakers, Health
@@ -96,6 +97,9 @@ class Plane:
         self.breakers = Breakers(rules_of(config), draw)
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
         self.fuses = Fuses()
+        self.batches = Batches(loop)
+        self.gathers = any(tier.micro_batch_ms for tier in config.tiers.values())
+        """Whether any tier gathers requests."""
         self.throttle = Throttle(config, self.forecasts)
         self.lanes = Lanes(loop)
         self.tasks = Tasks(loop)
@@ -131,6 +135,11 @@ class Plane:
         """Where local hosts tell how short of memory they are."""
         return self.breakers.health
 
+    def drain(self) -> None:
+        """Take no new work up where it can be helped; who waits to be batched waits no longer."""
+        self.draining = True
+        self.batches.drain()
+
     def stop(self) -> None:
         """End every request that is still under way, and record each."""
         self.draining = True
@@ -156,6 +165,7 @@ class Plane:
     def _gauges(self) -> Iterator[Metric]:
         yield from self.stored.collect()
         yield self.fuses.trips.family("tollway_fuse_trips", "Requests refused by a session's fuse.", ("tier", "bound"))
+        yield from self.batches.metrics()
         yield from pool_metrics(self.pools)
         yield from self.throttle.metrics()
         yield from breaker_metrics(self.breakers, clock.monotonic())

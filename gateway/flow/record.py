@@ -1,5 +1,8 @@
 """What is written down of one request: the facts its intents, its attempts and its operation have in common."""
 
+from collections.abc import Sequence
+from copy import copy
+
 from gateway.cache.store import Entry
 from gateway.cache.template import Stable
 from gateway.catalogue import Route
@@ -44,8 +47,12 @@ class RequestRecord:
         self.request_id = arrival.request_id()
         self.trace_id, self._client_span = arrival.trace()
         self._span_id: SpanId = new_span_id()
-        self._session = arrival.session()
-        self._attempts = 0
+        self.session = arrival.session()
+        self.attempts = 0
+        self.sent_again: Reason | None = None
+        """Why its first attempt is not the first that was made for it."""
+        self.batch_window_ms = 0
+        self.batch_size = 1
         self.queue_s = 0.0
         self.cache_status = "off"
         """What the answer cache said: hit, miss, off or bypass."""
@@ -65,7 +72,7 @@ class RequestRecord:
         """The intent of the next attempt, `at` that one of its upstream's hosts; None = the first."""
         endpoint = at or self._plane.upstreams[rung.upstream].endpoint
         upstream, card = endpoint.upstream, self.card(rung)
-        index, self._attempts = self._attempts, self._attempts + 1
+        index, self.attempts = self.attempts, self.attempts + 1
         return Intent(
             attempt_id=new_attempt_id(),
             trace_id=self.trace_id,
@@ -85,10 +92,10 @@ class RequestRecord:
             model=rung.model,
             attempt_index=index,
             fallback_depth=rung.depth,
-            fallback_reason=because or "",
+            fallback_reason=because or self.sent_again or "",
             estimated_cost_usd=quote.expected_usd,
             rate_card=card.card_id if card else "",
-            session=self._session,
+            session=self.session,
             stream=self.request.stream,
             request_bytes=request_bytes,
             max_output_tokens=self._output_tokens_max(),
@@ -101,7 +108,22 @@ class RequestRecord:
             route=self.request.kind.route,
             tool_format=self.request.tool_format,
             cache_status=self.cache_status,
+            batch_window_ms=self.batch_window_ms,
+            batch_size=self.batch_size,
         )
+
+    def for_batch(self, request: ModelRequest, members: Sequence["RequestRecord"], window_ms: int) -> "RequestRecord":
+        """The record of the one call that `request` makes for all `members`, of whom this is the first: its attempts
+        are below this operation, and of this session only if it is everyone's."""
+        shared = copy(self)
+        shared.request, shared.batch_size, shared.batch_window_ms = request, len(members), window_ms
+        if any(member.session != self.session for member in members):
+            shared.session = ""
+        return shared
+
+    def continues(self, shared: "RequestRecord") -> None:
+        """Count on from the attempts that were made for the batch."""
+        self.attempts = shared.attempts
 
     def operation(self, outcome: Outcome, reason: Reason | None, status: int, trial: Trial | None) -> Operation:
         """The whole request, now that it has ended. `trial` is the last that was made."""
@@ -116,11 +138,11 @@ class RequestRecord:
             tenant=TenantId(self.tenant),
             alias=Alias(self.route.alias.name),
             tier=TierName(self.route.tier.name),
-            session=self._session,
+            session=self.session,
             outcome=outcome,
             error_type=reason or "",
             http_status=status,
-            attempts=self._attempts,
+            attempts=self.attempts,
             fallback_depth=trial.intent.fallback_depth if trial else 0,
             queue_seconds=self.queue_s,
             first_token_seconds=trial.first_token_s if trial else None,
@@ -141,7 +163,7 @@ class RequestRecord:
         if self.route.tier.max_tokens_inflight:
             forecast = self._plane.forecasts[alias.name]
             tokens = forecast.prompt_tokens(len(self.request.body)) + self._output_tokens_max()
-        return Claim(tenant.name, tenant.weight, self._session, alias.name, alias.max_inflight, tokens)
+        return Claim(tenant.name, tenant.weight, self.session, alias.name, alias.max_inflight, tokens)
 
     def expected_tokens(self) -> int:
         """Prompt and answer together, as its alias's answers so far let expect."""

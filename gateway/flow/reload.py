@@ -41,6 +41,7 @@ CARRIED = {
     "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
     "owners": "the same",
     "stored": "the same clients, each until its upstream's entry changes",
+    "batches": "the same: who is gathered goes when its window ends",
     "fuses": "the same sessions; one whose bounds changed starts anew",
     "throttle": "the same quotas and calls under way, under the new bounds",
     "forecasts": "by alias: what its answers taught",
@@ -49,7 +50,7 @@ CARRIED = {
     "hosts": "the same loads, rests and sessions, where the upstream's entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
 }
-REBUILT = {"config", "draining", "keys", "catalogue", "identity"}
+REBUILT = {"config", "draining", "keys", "catalogue", "identity", "gathers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     new = Plane(config, old.books, old.loop, old.database, old.draw)
     new.lanes, new.tasks, new.exchanges, new.fuses = old.lanes, old.tasks, old.exchanges, old.fuses
     new.owners, new.stored = old.owners, old.stored
+    new.batches = old.batches
     new.metrics.continues(old.metrics)
     new.forecasts.update({name: known for name, known in old.forecasts.items() if name in config.aliases})
     if new.prefixes is not None:

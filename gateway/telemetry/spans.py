@@ -308,6 +308,9 @@ def _operation(operation: Operation) -> bytes:
         parts.append(_SAVED.text(f"{operation.saved_usd:f}"))
     if operation.shared_attempt_id:
         parts.append(_SHARED.text(operation.shared_attempt_id))
+    if operation.shared_span_id:
+        trace, span = bytes.fromhex(operation.shared_trace_id), bytes.fromhex(operation.shared_span_id)
+        parts.append(message(0x6A, b"\x0a\x10" + trace + b"\x12\x08" + span))  # A Span.Link.
     if operation.completeness is not Completeness.UNKNOWN:
         parts.append(_COMPLETENESS.text(operation.completeness))
         _metered(parts, operation.usage)
