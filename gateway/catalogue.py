@@ -3,13 +3,14 @@ once at the start. Nothing here looks at load, health or money.
 """
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
-from gateway.config import AliasConfig, AliasRung, RoutingConfig, Target, Tenant, Tier
-from gateway.domain.ids import Alias, TenantId, TierName, UpstreamId
+from gateway.config import AliasConfig, RoutingConfig, Tenant, Tier
+from gateway.domain.ids import Alias, TenantId, TierName
 from gateway.errors import NotAllowed, UnknownModel
-from gateway.ladder import Rung
+from gateway.ladder import Limits, Rung
+from gateway.rungs import canaries_of, limits_of, rungs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,16 @@ class Route:
     rungs: tuple[Rung, ...]
     answer_head: bytes
     """The x-tollway-alias and -tier header lines."""
+    limits: Limits
+    canaries: "tuple[tuple[int, Route], ...]" = ()
+    """Where targets have weights: the same route with each of them first, and the sum of the weights so far."""
+
+    def drawn(self, draw: float) -> "Route":
+        """The route with the first choice that a draw from 0 to 1 (1 excluded) falls on; itself without weights."""
+        if not self.canaries:
+            return self
+        mark = draw * self.canaries[-1][0]
+        return next(route for upto, route in self.canaries if mark < upto)
 
 
 class Catalogue:
@@ -41,7 +52,7 @@ class Catalogue:
             for name, tenant in config.tenants.items()
         }
         self._routes: dict[tuple[str, str], Route] = {
-            (alias.name, tier.name): Route(alias, tier, rungs_of(alias, config), _answer_head(alias, tier))
+            (alias.name, tier.name): _route(alias, tier, config)
             for alias in config.aliases.values()
             for tier in config.tiers.values()
         }
@@ -86,33 +97,12 @@ class Catalogue:
         return f" Did you mean {near[0]!r}?" if near else " GET /v1/models lists yours."
 
 
-def rungs_of(alias: AliasConfig, config: RoutingConfig) -> tuple[Rung, ...]:
-    """The alias's targets, then its fallback rungs; an alias that names none takes the default chain.
-
-    A rung that is another alias stands for that alias's targets, never for its ladder, so no cycle can arise.
-    """
-    chain: Iterable[Target | AliasRung] = alias.fallback or (
-        AliasRung(alias=name) for name in config.fallback.chain if name != alias.name
-    )
-    steps: list[tuple[Target, AliasConfig]] = [(target, alias) for target in alias.targets]
-    for rung in chain:
-        if isinstance(rung, AliasRung):
-            other = config.aliases[Alias(rung.alias)]
-            steps += [(target, other) for target in other.targets]
-        else:
-            steps.append((rung, alias))
-    return tuple(
-        Rung(
-            depth=depth,
-            upstream=target.upstream,
-            model=target.model,
-            tier=TierName(via.tier),
-            own=via is alias,
-            alias=via.name,
-            region=config.upstreams[UpstreamId(target.upstream)].region,
-        )
-        for depth, (target, via) in enumerate(steps)
-    )
+def _route(alias: AliasConfig, tier: Tier, config: RoutingConfig) -> Route:
+    plain = Route(alias, tier, rungs_of(alias, tier, config), _answer_head(alias, tier), limits_of(alias, tier))
+    canaries = canaries_of(alias, tier, config)
+    routes = [replace(plain, rungs=rungs) for _, rungs in canaries]
+    shares = accumulate(weight for weight, _ in canaries)
+    return replace(plain, canaries=tuple(zip(shares, routes, strict=True)))
 
 
 def _answer_head(alias: AliasConfig, tier: Tier) -> bytes:

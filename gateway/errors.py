@@ -2,8 +2,9 @@
 
     GatewayError
     |-- the caller's fault
-    |     InvalidRequest 400   StreamingRequired 400   Unauthenticated 401   NotAllowed 403   UnknownModel 404
-    |     UnknownRoute 404   MethodNotAllowed 405   BodyTooLarge 413   HeadersTooLarge 431
+    |     InvalidRequest 400   StreamingRequired 400   ContextTooLong 400   NotServed 400   Unauthenticated 401
+    |     BudgetExhausted 402   NotAllowed 403   UnknownModel 404   UnknownRoute 404   MethodNotAllowed 405
+    |     BodyTooLarge 413   HeadersTooLarge 431
     |     UnknownObject 404   StoredElsewhere 400   FuseTripped 403   ConfigRejected 409 (the operator's)
     |-- the tier has no room
     |     QueueFull 429   QueueTimeout 503   QuotaExhausted 429
@@ -11,7 +12,7 @@
     |     LadderExhausted 502   BreakerOpen 503   UpstreamBusy 503   AnswerTimeout 504   StreamBroken (in band)
     |     UpstreamFailed 502
     `-- we cannot serve
-          Internal 500   JournalUnavailable 503   ShuttingDown 503   OwnersUnavailable 503
+          Internal 500   JournalUnavailable 503   ShuttingDown 503   OwnersUnavailable 503   BudgetUnavailable 503
 
 A message names what the caller can change, never a ladder, a key, an upstream or another tenant. A vendor's own error
 is not in this tree: it is relayed as it came.
@@ -57,6 +58,26 @@ class StreamingRequired(CallerError):
     """The tier takes only requests that stream."""
 
     code = "streaming_required"
+
+
+class ContextTooLong(CallerError):
+    """The prompt fits no model behind the alias; the message has the sizes."""
+
+    code = "context_too_long"
+
+
+class NotServed(CallerError):
+    """The model exists, and is served on other routes than this one."""
+
+    code = "not_served"
+
+
+class BudgetExhausted(CallerError):
+    """What the request could cost is more than its tenant's budget has left; the message says when it renews."""
+
+    status = 402
+    code = "budget_exhausted"
+    type = "insufficient_quota"
 
 
 class Unauthenticated(CallerError):
@@ -215,6 +236,13 @@ class JournalUnavailable(GatewayError):
 
     status = 503
     code = "journal_unavailable"
+
+
+class BudgetUnavailable(GatewayError):
+    """The tenant has a budget, and what is left of it cannot be found out."""
+
+    status = 503
+    code = "budget_unavailable"
 
 
 class ShuttingDown(GatewayError):

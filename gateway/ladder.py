@@ -1,20 +1,21 @@
-"""Which upstream to call next, or none: a pure function of the ladder, of what was tried, and of the money left.
+"""What to do next for a request: call a rung, pass one over, pause before a retry, or give up. A pure function of the
+ladder, of what was tried, and of the time and the money left.
 
-A request starts on its alias's first target. Each failure that another upstream could mend moves one rung down; a
-failure that is the caller's own ends the ladder at once. A rung that something stands before, or whose worst case the
-request's budget for extra spend does not cover, is skipped with its reason. Nothing here calls, waits or reads a clock.
+A request starts on its alias's first target. A failure that may mend itself is tried again on the same rung, `retries`
+times, after a short pause; a failure that another upstream could mend moves one rung down; one that is the caller's own
+ends the ladder at once. A rung that something stands before, whose context window the prompt does not fit, or whose
+worst case is not covered, is skipped with its reason. Retries and rungs together are bounded by `attempts_max` calls
+and by the request's own deadline: a pause that would end after it is not begun. Nothing here calls, waits, draws or
+reads a clock.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gateway.domain.ids import TierName
 from gateway.domain.reasons import Reason
-
-ATTEMPTS_MAX = 8
-"""How often a request may try, the skipped rungs included, whatever its ladder's length."""
 
 FINAL = frozenset(
     {
@@ -27,12 +28,31 @@ FINAL = frozenset(
 )
 """After these no other upstream can help."""
 
+RETRIED = frozenset(
+    {
+        Reason.CONNECT_ERROR,
+        Reason.CONNECTION_LOST,
+        Reason.SERVER_ERROR,
+        Reason.STREAM_BROKEN,
+        Reason.FIRST_TOKEN_TIMEOUT,
+    }
+)
+"""After these the same rung may do better a moment later."""
+
+TOLD_WHEN = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR})
+"""A vendor that fails so may say when to come back, and is believed."""
+
+PAUSE_S = 0.1
+"""Before the first retry of a rung, at most; it doubles with each."""
+PAUSE_S_MAX = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """A model at an upstream, `depth` steps below the alias's first choice."""
+    """A model at an upstream, `depth` steps below the request's first choice."""
 
     depth: int
+    """The position in the order in which this request tries them."""
     upstream: str
     model: str
     tier: TierName
@@ -43,6 +63,29 @@ class Rung:
     """The alias that brought the rung; the tenant must be allowed it too."""
     region: str = ""
     """Where its upstream is."""
+    context_tokens: int | None = None
+    """The model's context window; None = not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds one request's attempts."""
+
+    retries: int = 0
+    """How often one rung is tried again."""
+    attempts_max: int = 8
+    """How often upstreams are called for one request, retries and rungs together."""
+    retry_after_s_max: float = 30.0
+    """A vendor that wants a longer pause than this before a retry is not waited for."""
+
+
+class Funds(NamedTuple):
+    """What a request may still cost at worst, in dollars."""
+
+    extra_usd: Decimal
+    """Beyond one call of its first choice: the least that any bound on extra spend has left."""
+    month_usd: Decimal | None = None
+    """Of its tenant's month; None = the tenant has no bound, and its first choices need no price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +101,14 @@ class Tried:
     """Which of the upstream's hosts failed; "" where there is but one."""
     elsewhere: bool = False
     """That host could not be reached, and another one can: the rung deserves another try there."""
+    called: bool = True
+    """False for a rung that was skipped."""
+    billable: bool = False
+    """The vendor may bill it all the same, so whatever is called after it costs extra."""
+    retry_after_s: float = 0.0
+    """How long the vendor wants to be left alone; 0 = it did not say."""
+    retryable: bool = True
+    """False where the vendor said that trying again is of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +124,15 @@ NO_QUOTE = Quote(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Call this rung; `because` is why the attempt before did not do (None on the first)."""
+    """Call this rung; `because` is why the attempt before did not do (None on the first choice)."""
 
     rung: Rung
     because: Reason | None
     quote: Quote
     fresh: bool = False
     """Over a connection of its own, since the last one was stale."""
+    extra: bool = False
+    """What it costs is extra spend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,44 +146,128 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again, with `paused`, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """No rung is left to try."""
 
 
-Move: TypeAlias = Send | Skip | GiveUp
+Move: TypeAlias = Send | Skip | Wait | GiveUp
 
 
-def next_move(
-    rungs: tuple[Rung, ...],
-    tried: tuple[Tried, ...],
-    *,
-    hurdle: Callable[[Rung], Reason | None],
-    quote: Callable[[Rung], Quote],
-    extra_left_usd: Decimal,
-) -> Move:
-    """The move after `tried`. `hurdle` says why a rung may not be called now, or None; `quote` prices a rung;
-    `extra_left_usd` is what fallbacks may still cost, at worst."""
+class Step(NamedTuple):
+    """Where a request stands."""
+
+    rungs: tuple[Rung, ...]
+    tried: tuple[Tried, ...]
+    limits: Limits
+    funds: Funds
+    left_s: float = float("inf")
+    """Until the request's deadline."""
+    draw: float = 0.0
+    """At random from 0 to 1, 1 excluded; spreads retries."""
+    paused: bool = False
+    """The pause that the last failure called for is over."""
+
+
+class Known(NamedTuple):
+    """What is asked about a rung, and only when it is needed."""
+
+    hurdle: Callable[[Rung], Reason | None]
+    """Why it may not be called now, or None."""
+    quote: Callable[[Rung], Quote]
+    """What it would cost."""
+    prompt_tokens: Callable[[int], int]
+    """How long the prompt is, guessed, where it may be longer than the window given."""
+
+
+def next_move(step: Step, known: Known) -> Move:
+    """The move after what was tried."""
+    tried, limits = step.tried, step.limits
     if not tried:
-        return _first(rungs[0], hurdle, fresh=False)
+        return _move_to(step.rungs[0], step, known)
     last = tried[-1]
-    if last.reason in FINAL or len(tried) >= ATTEMPTS_MAX:
+    calls = sum(t.called for t in tried)
+    if last.reason in FINAL or calls >= limits.attempts_max:
         return GiveUp()
-    fresh = last.replayable and sum(t.depth == last.depth for t in tried) == 1
-    depth = last.depth if fresh or last.elsewhere else last.depth + 1
-    if depth == 0:
-        return _first(rungs[0], hurdle, fresh=fresh)
-    if depth >= len(rungs):
-        return GiveUp()
-    rung = rungs[depth]
-    if (before := hurdle(rung)) is not None:
-        return Skip(rung, last.reason, before, NO_QUOTE)
-    price = quote(rung)
-    if price.worst_usd is None or price.worst_usd > extra_left_usd:
-        return Skip(rung, last.reason, Reason.BUDGET_EXHAUSTED, price)
-    return Send(rung, last.reason, price, fresh)
+    if last.called:
+        if step.paused or last.elsewhere or _is_stale_once(last, tried):
+            return _move_to(step.rungs[last.depth], step, known, fresh=last.replayable)
+        pause_s = _pause_s(last, step, known)
+        if pause_s is not None and pause_s < step.left_s:
+            return Wait(pause_s)
+    elif last.reason is Reason.BUDGET_EXHAUSTED and last.depth == 0 and not calls:
+        return GiveUp()  # What its first choice may cost is the caller's to change; it is told so.
+    depth = last.depth + 1
+    return _move_to(step.rungs[depth], step, known) if depth < len(step.rungs) else GiveUp()
 
 
-def _first(rung: Rung, hurdle: Callable[[Rung], Reason | None], *, fresh: bool) -> Move:
-    """The first choice: whatever it costs, and nothing failed before it."""
-    before = hurdle(rung)
-    return Send(rung, None, NO_QUOTE, fresh) if before is None else Skip(rung, None, before, NO_QUOTE)
+def _move_to(rung: Rung, step: Step, known: Known, *, fresh: bool = False) -> Move:
+    """Call that rung, or skip it with the reason why not."""
+    because = step.tried[-1].reason if rung.depth and step.tried else None
+    before = known.hurdle(rung)
+    if before is None and rung.context_tokens is not None and _too_long_for(rung, step, known):
+        before = Reason.CONTEXT_TOO_LONG
+    if before is not None:
+        return Skip(rung, because, before, NO_QUOTE)
+    extra = _is_extra(rung, step.tried)
+    if not extra and step.funds.month_usd is None:
+        return Send(rung, because, NO_QUOTE, fresh)
+    price = known.quote(rung)
+    if not _covered(price, step.funds, extra=extra):
+        return Skip(rung, because, Reason.BUDGET_EXHAUSTED, price)
+    return Send(rung, because, price, fresh, extra)
+
+
+def _is_extra(rung: Rung, tried: tuple[Tried, ...]) -> bool:
+    """Whether a call of it is more than the one call of a first choice that every request has."""
+    return rung.depth > 0 or any(t.billable for t in tried)
+
+
+def _covered(price: Quote, funds: Funds, *, extra: bool) -> bool:
+    """Whether the money left covers the worst case. What has no price cannot be shown to be covered."""
+    worst = price.worst_usd
+    if worst is None or (extra and worst > funds.extra_usd):
+        return False
+    return funds.month_usd is None or worst <= funds.month_usd
+
+
+def _too_long_for(rung: Rung, step: Step, known: Known) -> bool:
+    """Whether the prompt did not fit a window as large as this one's, or is guessed not to fit it."""
+    window = rung.context_tokens or 0
+    for t in step.tried:
+        if t.called and t.reason is Reason.CONTEXT_TOO_LONG and (step.rungs[t.depth].context_tokens or 0) >= window:
+            return True
+    return known.prompt_tokens(window) > window
+
+
+def _is_stale_once(last: Tried, tried: tuple[Tried, ...]) -> bool:
+    """Whether the rung failed for a stale connection only, and for the first time."""
+    return last.replayable and sum(t.depth == last.depth for t in tried) == 1
+
+
+def _pause_s(last: Tried, step: Step, known: Known) -> float | None:
+    """How long to wait before the same rung is tried again; None where it is not."""
+    calls = [t for t in step.tried if t.called and t.depth == last.depth]
+    # A stale connection's second call is no retry: the first most likely never reached the upstream.
+    retries = len(calls) - 1 - calls[0].replayable
+    if retries >= step.limits.retries or not last.retryable:
+        return None
+    if last.reason in TOLD_WHEN and last.retry_after_s:
+        if last.retry_after_s > step.limits.retry_after_s_max or _another_is_open(last, step, known):
+            return None
+        return last.retry_after_s + PAUSE_S * step.draw
+    if last.reason not in RETRIED:
+        return None
+    longest: float = min(PAUSE_S * 2 ** max(retries, 0), PAUSE_S_MAX)
+    return longest * (1 + step.draw) / 2
+
+
+def _another_is_open(last: Tried, step: Step, known: Known) -> bool:
+    """Whether a rung further down could be called now."""
+    return any(isinstance(_move_to(rung, step, known), Send) for rung in step.rungs[last.depth + 1 :])

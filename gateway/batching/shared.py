@@ -100,8 +100,7 @@ class SharedCall(Exchange):
     ) -> None:
         """`arrival` is the leader's, and `record` writes below its operation."""
         self._kept = Kept()
-        super().__init__(plane, self._kept, arrival)
-        self._record = record
+        super().__init__(plane, self._kept, arrival, record)
         self._route = record.route
         self._members = list(members)
         self._parts = parts

@@ -13,6 +13,8 @@ class Reason(StrEnum):
     """The whole answer took longer than the tier's total timeout."""
     FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105
     """No real token came within the tier's first-token timeout."""
+    ANSWER_TIMEOUT = "answer_timeout"
+    """The whole answer took longer than the tier gives one attempt; another rung may be quicker."""
     CONNECT_ERROR = "connect_error"
     """No connection to the upstream; nothing was sent."""
     CONNECTION_LOST = "connection_lost"

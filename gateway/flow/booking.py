@@ -28,6 +28,8 @@ BLAMELESS = frozenset(
 def book_attempt(plane: Plane, attempt: Attempt) -> None:
     """Record an attempt that ended. Never raises: what the books cannot take now they recover from the intent."""
     intent = attempt.intent
+    if plane.budgets.open:
+        plane.budgets.settle(attempt)
     try:
         plane.books.end(attempt)
     except OSError:

@@ -5,10 +5,6 @@ is what may come: a slot, an answer, a failure, the client's hanging up, a deadl
 first ends the request in `_finish`, once, and gives its slot back.
 """
 
-from decimal import Decimal
-
-from gateway.breaker import Ticket
-from gateway.breakers import Key
 from gateway.cache.store import Entry
 from gateway.catalogue import Route
 from gateway.domain import clock
@@ -17,55 +13,46 @@ from gateway.domain.ids import UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.errors import (
     AnswerTimeout,
-    BreakerOpen,
     GatewayError,
     JournalUnavailable,
-    LadderExhausted,
     QueueFull,
     QueueTimeout,
     ShuttingDown,
     StreamBroken,
-    UpstreamBusy,
 )
 from gateway.flow import heads
 from gateway.flow.answer import VendorAnswer, forwarded, request_id_of
-from gateway.flow.booking import book_attempt, book_operation
+from gateway.flow.booking import book_operation
+from gateway.flow.climb import Climb, Go
 from gateway.flow.gates import REASONS, Gates
 from gateway.flow.hosting import place
-from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.templating import marks
-from gateway.flow.throttle import check_streams, soonest
+from gateway.flow.throttle import check_streams
 from gateway.flow.trial import Trial
-from gateway.ladder import NO_QUOTE, GiveUp, Quote, Rung, Send, Skip, Tried, next_move
+from gateway.ladder import NO_QUOTE, Tried
 from gateway.relay.coalesce import Coalescer
 from gateway.stored.gate import check as check_owners
 from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival, Client
 from gateway.wire.body import read
 
-RESTING = frozenset({Reason.BREAKER_OPEN, Reason.REGION_BROWNOUT})
-NO_ROOM = RESTING | {Reason.UPSTREAM_BUSY}
-"""After only these nothing was called, and a while later something may be."""
-
 
 class Exchange:
     """Made for each request; it is the pool's applicant, the trials' owner and what the client's side talks to."""
 
-    def __init__(self, plane: Plane, client: Client, arrival: Arrival) -> None:
+    def __init__(self, plane: Plane, client: Client, arrival: Arrival, record: RequestRecord | None = None) -> None:
         self._plane = plane
         self._client = client
         self._arrival = arrival
-        self._record = RequestRecord(plane, arrival)
+        self._record = record or RequestRecord(plane, arrival)
         self._granted_at: float | None = None
         self._gates = Gates(plane, self._record, arrival)
-        self._tried: list[Tried] = []
+        self._climb = Climb(plane, self._record, arrival.tenant)
         self._trial: Trial | None = None
         self._body = b""
         self._vendor: tuple[Trial, VendorAnswer] | None = None
-        self._extra_left_usd = plane.config.fallback.max_extra_spend_usd
-        self._reserved_usd = Decimal(0)
         self._status = 0
         self._finished = False
         self._stream: Coalescer | None = None
@@ -76,9 +63,10 @@ class Exchange:
         arrival, plane, record = self._arrival, self._plane, self._record
         try:
             record.request = read(arrival.body, arrival.kind)
-            route = self._route = record.route = plane.catalogue.find(
-                arrival.tenant, record.request.alias, arrival.tier()
-            )
+            route = plane.catalogue.find(arrival.tenant, record.request.alias, arrival.tier())
+            if route.canaries:
+                route = route.drawn(plane.draw())
+            self._route = record.route = route
             self._pool = plane.pools[route.tier.name]
             if route.tier.streaming_required:
                 check_streams(record.request, self._pool)
@@ -134,7 +122,7 @@ class Exchange:
             return
         if self._leave_line():
             self._record.queue_s = clock.monotonic() - self._record.began
-            self._book_refused(self._route.rungs[0], Reason.CLIENT_CANCELLED, None, NO_QUOTE)
+            self._climb.book_refused(self._route.rungs[0], Reason.CLIENT_CANCELLED, None, NO_QUOTE)
         self._stop(Outcome.CANCELLED, Reason.CLIENT_CANCELLED)
 
     def pause(self) -> None:
@@ -183,46 +171,26 @@ class Exchange:
     # The loop
 
     def _advance(self) -> None:
-        plane = self._plane
-        while True:
-            move = next_move(
-                self._route.rungs,
-                tuple(self._tried),
-                hurdle=self._hurdle,
-                quote=self._record.quote,
-                extra_left_usd=self._extra_left_usd,
-            )
-            if isinstance(move, GiveUp):
-                self._give_up()
-                return
-            if isinstance(move, Skip):
-                self._book_refused(move.rung, move.reason, move.because, move.quote)
-                self._tried.append(Tried(move.rung.depth, move.reason))
-                continue
-            key = Key(self._route.alias.name, self._record.tenant, move.rung.upstream)
-            last = move.rung is self._route.rungs[-1]
-            ticket = plane.breakers.admit(key, self._route.tier.name, clock.monotonic(), last=last)
-            if ticket is None:
-                self._book_refused(move.rung, Reason.BREAKER_OPEN, move.because, move.quote)
-                self._tried.append(Tried(move.rung.depth, Reason.BREAKER_OPEN))
-                continue
-            self._send(move, ticket)
-            return
+        planned = self._climb.next(self._advance)
+        if isinstance(planned, Go):
+            self._send(planned)
+        elif planned is not None:
+            self._give_up()
 
-    def _send(self, move: Send, ticket: Ticket) -> None:
-        plane, rung = self._plane, move.rung
+    def _send(self, go: Go) -> None:
+        plane, move, rung = self._plane, go.move, go.move.rung
         upstream, request = plane.config.upstreams[UpstreamId(rung.upstream)], self._record.request
         ids = plane.identity.body_changes(upstream, self._record.tenant, request.fields)
         if plane.prefixes is not None:
             ids = {**ids, **marks(plane, self._record, upstream, rung)}
         self._body = request.for_upstream(rung.model, running_usage=upstream.running_usage, changed=ids)
-        lease = place(plane, self._arrival, self._record, rung, self._tried) if plane.hosts else None
+        lease = place(plane, self._arrival, self._record, rung, self._climb.tried) if plane.hosts else None
         endpoint = lease.pool.endpoint if lease is not None else None
         intent = self._record.intent(rung, move.because, move.quote, len(self._body), endpoint)
-        trial = self._trial = Trial(plane, self, intent, request, ticket, lease)
-        if rung.depth:
-            self._reserved_usd = move.quote.worst_usd or Decimal(0)
-            self._extra_left_usd -= self._reserved_usd
+        if go.hold is not None:
+            plane.budgets.open[intent.attempt_id] = go.hold
+        trial = self._trial = Trial(plane, self, intent, request, go.ticket, lease)
+        if move.extra:
             plane.tasks.spawn(self._launch_synced(trial, fresh=move.fresh))
             return
         try:
@@ -251,20 +219,14 @@ class Exchange:
         self._end(Outcome.REFUSED, Reason.JOURNAL_FULL, error)
 
     def _give_up(self) -> None:
-        last = self._tried[-1].reason
-        if self._vendor is not None:
+        last = self._climb.tried[-1].reason
+        if self._vendor is not None and self._climb.may_relay(self._vendor[1].status):
             trial, answer = self._vendor
             self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
             self._finish(Outcome.ERROR, last)
-        elif RESTING.issuperset(tried.reason for tried in self._tried):
-            message = "Every upstream of this model is resting after repeated failures."
-            self._end(Outcome.REFUSED, last, BreakerOpen(message, retry_after_s=self._breakers_reopen_in_s()))
-        elif all(tried.reason in NO_ROOM for tried in self._tried):
-            waits = [wait for rung in self._route.rungs if (wait := self._record.busy_s(rung)) is not None]
-            message = "Every upstream of this model carries as many calls as it may at present. Retry later."
-            self._end(Outcome.REFUSED, last, UpstreamBusy(message, retry_after_s=soonest(waits)))
         else:
-            self._end(Outcome.ERROR, last, LadderExhausted("No upstream could answer this request."))
+            outcome, error = self._climb.refusal()
+            self._end(outcome, last, error)
 
     # The trials' owner
 
@@ -301,11 +263,8 @@ class Exchange:
             message = "The stream was interrupted before its end. What came before this event is incomplete."
             self._end(Outcome.ERROR, tried.reason, None if told else StreamBroken(message))
             return
-        if not trial.sent or trial.status >= 400:
-            self._extra_left_usd += self._reserved_usd  # An upstream that was not reached, or refused, bills nothing.
-        self._reserved_usd = Decimal(0)
-        self._tried.append(tried)
-        if answer is not None:
+        self._climb.failed(tried)
+        if answer is not None and (answer.status != 429 or self._vendor is None):
             self._vendor = (trial, answer)
         self._advance()
 
@@ -353,6 +312,7 @@ class Exchange:
             self._client.finish()
         self._plane.exchanges.discard(self)
         self._total_lane.leave(self._out_of_time)
+        self._climb.leave()
         self._book(outcome, reason, now)
         # Trials know their exchange; parted from them, all of it is freed at once and not by the garbage collector.
         self._trial = self._vendor = self._stream = None
@@ -366,16 +326,6 @@ class Exchange:
 
     # What the moves need
 
-    def _hurdle(self, rung: Rung) -> Reason | None:
-        before = hurdle(self._plane, self._arrival.tenant, self._route, self._record.request, rung)
-        if before is None and self._record.busy_s(rung) is not None:
-            return Reason.UPSTREAM_BUSY
-        return before
-
-    def _breakers_reopen_in_s(self) -> int:
-        keys = [Key(self._route.alias.name, self._record.tenant, rung.upstream) for rung in self._route.rungs]
-        return max(1, round(self._plane.breakers.retry_in_s(keys, clock.monotonic())))
-
     def _passed_on(self, trial: Trial) -> bytes:
         upstream = self._plane.config.upstreams[trial.intent.upstream]
         return pass_on(self._plane.identity.headers(upstream, self._record.tenant, self._arrival.headers))
@@ -387,8 +337,3 @@ class Exchange:
     def _answer_head(self, trial: Trial, vendor: bytes) -> bytes:
         shown_id = b"" if self._arrival.names_itself() else request_id_of(trial.headers)
         return self._common_head(shown_id) + heads.of_intent(trial.intent) + vendor
-
-    def _book_refused(self, rung: Rung, reason: Reason, because: Reason | None, quote: Quote) -> None:
-        intent = self._record.intent(rung, because, quote, len(self._record.request.body))
-        attempt = Attempt(intent=intent, ended_at=intent.started_at, outcome=Outcome.REFUSED, error_type=reason)
-        book_attempt(self._plane, attempt)

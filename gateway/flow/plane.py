@@ -24,6 +24,7 @@ from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
 from gateway.estimate import Forecast
+from gateway.flow.budget_keeper import BudgetKeeper
 from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
@@ -105,6 +106,7 @@ class Plane:
         self.tasks = Tasks(loop)
         self.owners = Owners(database, loop, self.tasks)
         self.stored = StoredState(self.owners)
+        self.budgets = BudgetKeeper(config, database, loop, self.tasks)
         self.exchanges: set[Stoppable] = set()
         self.metrics = Metrics()
         self.metrics.also(self._gauges)
@@ -151,6 +153,7 @@ class Plane:
         """Stop, and give back every connection, timer and task."""
         self.stop()
         await self.tasks.close()
+        await self.budgets.close()
         self.lanes.close()
         await self.stored.close()
         further = (pool for hosts in self.hosts.values() for pool in hosts.pools[1:])
@@ -173,6 +176,7 @@ class Plane:
             yield from self.answers.metrics()
         if self.hosts:
             yield from host_metrics(self.hosts, clock.monotonic())
+        yield from self.budgets.metrics()
 
 
 @cache

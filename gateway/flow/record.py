@@ -21,6 +21,7 @@ from gateway.domain.ids import (
 from gateway.domain.rate_card import RateCard
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
+from gateway.estimate import text_bytes
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
@@ -179,6 +180,12 @@ class RequestRecord:
         """What calling that rung would cost, expected and at worst."""
         forecast = self._plane.forecasts[self.route.alias.name]
         return forecast.quote(self.card(rung), len(self.request.body), self._output_tokens_max())
+
+    def prompt_tokens(self, window: int) -> int:
+        """How long the prompt is, guessed; where by all its bytes it were longer than `window`, by its text alone."""
+        forecast, request = self._plane.forecasts[self.route.alias.name], self.request
+        guess = forecast.prompt_tokens(len(request.body))
+        return guess if guess <= window else forecast.prompt_tokens(text_bytes(request.fields))
 
     def card(self, rung: Rung) -> RateCard | None:
         """The card in force for that rung."""

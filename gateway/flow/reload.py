@@ -44,6 +44,7 @@ CARRIED = {
     "batches": "the same: who is gathered goes when its window ends",
     "fuses": "the same sessions; one whose bounds changed starts anew",
     "throttle": "the same quotas and calls under way, under the new bounds",
+    "budgets": "the same accounts, under the new limits",
     "forecasts": "by alias: what its answers taught",
     "prefixes": "the same, while prompts are marked",
     "upstreams": "the same connections, where the entry did not change; else new ones",
@@ -144,6 +145,8 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     new.lanes, new.tasks, new.exchanges, new.fuses = old.lanes, old.tasks, old.exchanges, old.fuses
     new.owners, new.stored = old.owners, old.stored
     new.batches = old.batches
+    old.budgets.follow(config)
+    new.budgets = old.budgets
     new.metrics.continues(old.metrics)
     new.forecasts.update({name: known for name, known in old.forecasts.items() if name in config.aliases})
     if new.prefixes is not None:

@@ -11,7 +11,7 @@ from gateway.domain.reasons import Reason
 from gateway.flow.booking import BLAMELESS
 from gateway.health import ANSWERED, AT_CEILING, FAILED, TIMED_OUT
 
-TIMEOUTS = frozenset({Reason.TIMEOUT, Reason.FIRST_TOKEN_TIMEOUT})
+TIMEOUTS = frozenset({Reason.TIMEOUT, Reason.FIRST_TOKEN_TIMEOUT, Reason.ANSWER_TIMEOUT})
 FIRST_TOKEN = Seen(Outcome.FLOWING, None, "first_token")
 """A stream's first real token."""
 WHOLE = Seen(Outcome.SUCCEEDED, ANSWERED, "answered")

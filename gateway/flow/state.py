@@ -13,6 +13,7 @@ def snapshot(plane: Plane) -> dict[str, object]:
         "pools": _pools(plane),
         "queues": _queues(plane),
         "breakers": _breakers(plane),
+        "budgets": plane.budgets.state(),
         "upstreams": _upstreams(plane),
     }
 

@@ -97,7 +97,10 @@ class Trial:
         self._expected_tokens = plane.throttle.begin(intent, self._began)
         self._sent_at = 0.0
         self._call: Call | None = None
-        self._first_token_lane = plane.lanes.of(plane.config.tiers[intent.tier].first_token_timeout_s)
+        tier = plane.config.tiers[intent.tier]
+        patience_s = tier.first_token_timeout_s if request.stream else tier.answer_timeout_s
+        self._lane = plane.lanes.of(patience_s) if patience_s is not None else None
+        """Until a stream's first token, or the whole of any other answer."""
         self._relay: Relay | None = None
         self._parts: list[bytes] = []
         self._size = 0
@@ -117,8 +120,8 @@ class Trial:
             span_id=intent.span_id,
             kind=self._request.kind,
         )
-        if self._request.stream:
-            self._first_token_lane.join(self._no_token_in_time, clock.monotonic())
+        if self._lane is not None:
+            self._lane.join(self._too_late, clock.monotonic())
         self._call = pool.call(head, body, self, fresh=fresh)
 
     def stop(self, outcome: Outcome, reason: Reason) -> bool:
@@ -221,7 +224,7 @@ class Trial:
         if self.first_token_s is None and relay.token_seen:
             now = clock.monotonic()
             self.first_token_s = now - self._sent_at
-            self._first_token_lane.leave(self._no_token_in_time)
+            self._patient()
             self._show_breaker(FIRST_TOKEN, now)
         if shown:
             self._owner.flows(self, shown)
@@ -284,9 +287,14 @@ class Trial:
 
     # Ends
 
-    def _no_token_in_time(self) -> None:
+    def _too_late(self) -> None:
         if not self.ended:
-            self._fail(Reason.FIRST_TOKEN_TIMEOUT, outcome=Outcome.TIMEOUT)
+            reason = Reason.FIRST_TOKEN_TIMEOUT if self._request.stream else Reason.ANSWER_TIMEOUT
+            self._fail(reason, outcome=Outcome.TIMEOUT)
+
+    def _patient(self) -> None:
+        if self._lane is not None:
+            self._lane.leave(self._too_late)
 
     def _fail(
         self,
@@ -299,9 +307,20 @@ class Trial:
     ) -> None:
         self._hang_up()
         self._close(outcome, reason, stale=stale)
-        host = self._lease.host if self._lease is not None else ""
-        tried = Tried(self.intent.fallback_depth, reason, replayable=stale, host=host, elsewhere=self._elsewhere)
-        self._owner.failed(self, tried, answer, told=told)
+        self._owner.failed(self, self._tried(reason, stale=stale), answer, told=told)
+
+    def _tried(self, reason: Reason, *, stale: bool) -> Tried:
+        """What the ladder is to know of it."""
+        return Tried(
+            self.intent.fallback_depth,
+            reason,
+            replayable=stale,
+            billable=self.sent and self.status < 400 and not stale,
+            retry_after_s=retry_after_s(self.headers, clock.utc_now()),
+            retryable=(b"x-should-retry", b"false") not in self.headers,
+            host=self._lease.host if self._lease is not None else "",
+            elsewhere=self._elsewhere,
+        )
 
     def _hang_up(self) -> None:
         call, self._call = self._call, None
@@ -310,7 +329,7 @@ class Trial:
 
     def _close(self, outcome: Outcome, reason: Reason | None, *, stale: bool = False) -> None:
         self.ended = True
-        self._first_token_lane.leave(self._no_token_in_time)
+        self._patient()
         now = clock.monotonic()
         if self._lease is not None:
             self._elsewhere = self._lease.over(reason, stale=stale, now=now)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.catalogue import Catalogue
+from gateway.catalogue import Catalogue, Route
 from gateway.domain.ids import Alias, TenantId
 from gateway.errors import NotAllowed, UnknownModel
 from gateway.ladder import Rung
@@ -75,3 +75,70 @@ def test_an_alias_without_a_ladder_takes_the_default_chain_but_for_itself() -> N
         ("u0", "m0", "batch", True),
         ("u0", "m0", "interactive", False),
     ]
+
+
+def test_a_tiers_own_targets_ladder_and_retries_go_before_the_aliass() -> None:
+    tiers = {"batch": {"targets": [{"upstream": "u1", "model": "cheap"}], "fallback": [], "retries": 3}}
+    config = routing(
+        *URLS, aliases={"fast": {"tiers": tiers}}, tiers={"interactive": {"retries": 1, "max_attempts": 5}}
+    )
+    found = Catalogue(config)
+    acme = config.tenants[TenantId("acme")]
+    batch, plain = found.find(acme, "fast", "batch"), found.find(acme, "fast", None)
+    assert [(rung.upstream, rung.model) for rung in batch.rungs] == [("u1", "cheap")]
+    assert [(rung.upstream, rung.model) for rung in plain.rungs] == [("u0", "m0"), ("u1", "m1")]
+    assert (batch.limits.retries, plain.limits.retries, plain.limits.attempts_max) == (3, 1, 5)
+    assert (batch.limits.retry_after_s_max, plain.limits.retry_after_s_max) == (30, 5)
+
+
+def test_an_empty_ladder_of_a_tier_means_none_and_not_the_default_chain() -> None:
+    aliases = {"bulk": {"tiers": {"interactive": {"fallback": []}}}}
+    config = routing(*URLS, aliases=aliases, fallback={"chain": ["fast"]})
+    found, acme = Catalogue(config), config.tenants[TenantId("acme")]
+    assert len(found.find(acme, "bulk", "interactive").rungs) == 1
+    assert len(found.find(acme, "bulk", None).rungs) == 2
+
+
+def test_another_alias_on_a_ladder_stands_for_its_targets_in_the_requests_tier() -> None:
+    quantised = {"tiers": {"batch": {"targets": [{"upstream": "u1", "model": "int4"}]}}}
+    aliases = {"fast": {"fallback": [{"alias": "bulk"}]}, "bulk": quantised}
+    config = routing(*URLS, aliases=aliases)
+    found, acme = Catalogue(config), config.tenants[TenantId("acme")]
+    assert found.find(acme, "fast", "batch").rungs[-1].model == "int4"
+    assert found.find(acme, "fast", None).rungs[-1].model == "m0"
+
+
+def test_a_rung_knows_its_region_and_its_window() -> None:
+    aliases = {"fast": {"targets": [{"upstream": "u0", "model": "m0", "context_tokens": 8000}]}}
+    config = routing(*URLS, aliases=aliases, upstreams={"u0": {"region": "eu-west-1"}})
+    first = Catalogue(config).find(config.tenants[TenantId("acme")], "fast", None).rungs[0]
+    assert (first.region, first.context_tokens) == ("eu-west-1", 8000)
+
+
+def weighted(*weights: int | None) -> Route:
+    targets = [
+        {"upstream": f"u{i % 2}", "model": f"t{i}", **({} if weight is None else {"weight": weight})}
+        for i, weight in enumerate(weights)
+    ]
+    config = routing(*URLS, aliases={"fast": {"targets": targets}})
+    return Catalogue(config).find(config.tenants[TenantId("acme")], "fast", None)
+
+
+@pytest.mark.parametrize(
+    ("draw", "order"),
+    [(0.0, "t0 t1 t2 m1"), (0.099, "t0 t1 t2 m1"), (0.1, "t1 t0 t2 m1"), (0.899, "t1 t0 t2 m1"), (0.9, "t2 t0 t1 m1")],
+)
+def test_the_draw_chooses_the_first_target_by_weight_and_the_rest_follow_in_order(draw: float, order: str) -> None:
+    drawn = weighted(None, 8, None).drawn(draw)
+    assert " ".join(rung.model for rung in drawn.rungs) == order
+    assert [rung.depth for rung in drawn.rungs] == [0, 1, 2, 3], "the depth is the place in the order tried"
+
+
+def test_a_target_of_weight_zero_is_never_first_and_still_a_rung() -> None:
+    route = weighted(0, 1)
+    for draw in (0.0, 0.5, 0.999_999):
+        assert [rung.model for rung in route.drawn(draw).rungs] == ["t1", "t0", "m1"]
+
+
+def test_without_weights_the_order_is_the_files_whatever_is_drawn() -> None:
+    assert [rung.model for rung in weighted(None, None).drawn(0.999).rungs] == ["t0", "t1", "m1"]

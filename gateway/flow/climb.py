@@ -1,0 +1,156 @@
+"""One request's way down its ladder, up to each call: the thin loop around the pure ladder.
+
+It asks for the next move, puts on the books what is passed over, sees to pauses, leases and breakers' tickets, and
+comes back with a call to make, or with none left to make and what the client is to be told.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.breaker import Ticket
+from gateway.breakers import Key
+from gateway.config import Tenant
+from gateway.domain import clock
+from gateway.domain.attempt import Attempt, Outcome
+from gateway.domain.reasons import Reason
+from gateway.errors import GatewayError
+from gateway.flow.booking import book_attempt
+from gateway.flow.budget_keeper import Hold
+from gateway.flow.hurdles import hurdle
+from gateway.flow.plane import Plane
+from gateway.flow.purse import Purse
+from gateway.flow.record import RequestRecord
+from gateway.flow.throttle import soonest
+from gateway.flow.verdict import may_relay, verdict
+from gateway.ladder import NO_QUOTE, GiveUp, Known, Quote, Rung, Send, Skip, Step, Tried, Wait, next_move
+
+
+class Go(NamedTuple):
+    """A call to make now."""
+
+    move: Send
+    ticket: Ticket
+    hold: Hold | None
+    """What is reserved for it; None where no bound is on it."""
+
+
+class Climb:
+    """One request's."""
+
+    __slots__ = ("_lost", "_pause", "_paused", "_plane", "_purse", "_record", "_refused", "_tenant", "tried")
+
+    def __init__(self, plane: Plane, record: RequestRecord, tenant: Tenant) -> None:
+        self._plane = plane
+        self._record = record
+        self._tenant = tenant
+        self._purse = Purse(plane.budgets, tenant.name)
+        self._pause: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._lost = False
+        self._refused = NO_QUOTE
+        """What the last rung that was not covered would have cost."""
+        self.tried: list[Tried] = []
+
+    def next(self, again: Callable[[], None]) -> Go | GiveUp | None:
+        """The call to make; or None, and `again` is called when it is time to ask again."""
+        record = self._record
+        known = Known(self._hurdle, record.quote, record.prompt_tokens)
+        while True:
+            move = next_move(self._step(), known)
+            if isinstance(move, GiveUp):
+                return move
+            if isinstance(move, Wait):
+                self._pause = self._plane.loop.call_later(move.seconds, self._try_again, again)
+                return None
+            if isinstance(move, Skip):
+                self._pass_over(move, move.reason)
+                continue
+            hold = None
+            if move.quote.worst_usd is not None:
+                hold = self._purse.hold(move, record.card(move.rung))
+                if hold is None:
+                    self._plane.tasks.spawn(self._lease(move, again))
+                    return None
+            key = Key(record.route.alias.name, record.tenant, move.rung.upstream)
+            last = move.rung is record.route.rungs[-1]
+            ticket = self._plane.breakers.admit(key, record.route.tier.name, clock.monotonic(), last=last)
+            if ticket is not None:
+                return Go(move, ticket, hold)
+            if hold is not None:
+                hold.release()
+            self._pass_over(move, Reason.BREAKER_OPEN)
+
+    def failed(self, tried: Tried) -> None:
+        """The last call did not answer."""
+        self.tried.append(tried)
+        self._paused = False
+
+    def leave(self) -> None:
+        """The request has ended: nothing is asked again."""
+        self._lost = True
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+    def may_relay(self, status: int) -> bool:
+        """Whether a vendor's own error of that status may be the answer, now that no rung is left."""
+        return may_relay(status, self.tried)
+
+    def refusal(self) -> tuple[Outcome, GatewayError]:
+        """What the client is told where no vendor's answer can be given to it, and how the request has ended."""
+        record, tried = self._record, self.tried
+        outcome = Outcome.ERROR if any(t.called for t in tried) else Outcome.REFUSED
+        if tried[0].reason is Reason.BUDGET_EXHAUSTED:
+            return outcome, self._purse.refusal(self._refused)
+        waits = [wait for rung in record.route.rungs if (wait := record.busy_s(rung)) is not None]
+        return outcome, verdict(
+            tried,
+            record.route.rungs,
+            prompt_tokens=record.prompt_tokens(0),
+            route=record.request.kind.route,
+            reopen_in_s=self._breakers_reopen_in_s(),
+            room_in_s=soonest(waits),
+        )
+
+    def book_refused(self, rung: Rung, reason: Reason, because: Reason | None, quote: Quote) -> None:
+        """Put on the books that a rung was decided against."""
+        intent = self._record.intent(rung, because, quote, len(self._record.request.body))
+        attempt = Attempt(intent=intent, ended_at=intent.started_at, outcome=Outcome.REFUSED, error_type=reason)
+        book_attempt(self._plane, attempt)
+
+    def _step(self) -> Step:
+        """Where the request stands."""
+        route, funds = self._record.route, self._purse.funds()
+        if not self.tried:
+            return Step(route.rungs, (), route.limits, funds)
+        left_s = self._record.began + route.tier.total_timeout_s - clock.monotonic()
+        return Step(route.rungs, tuple(self.tried), route.limits, funds, left_s, self._plane.draw(), self._paused)
+
+    def _try_again(self, again: Callable[[], None]) -> None:
+        self._pause, self._paused = None, True
+        again()
+
+    async def _lease(self, move: Send, again: Callable[[], None]) -> None:
+        """The month's budgets need a word with the control database first."""
+        await self._purse.lease(move)
+        if not self._lost:
+            again()
+
+    def _pass_over(self, move: Send | Skip, reason: Reason) -> None:
+        if reason is Reason.BUDGET_EXHAUSTED:
+            self._refused = move.quote
+        self.book_refused(move.rung, reason, move.because, move.quote)
+        self.failed(Tried(move.rung.depth, reason, called=False))
+
+    def _hurdle(self, rung: Rung) -> Reason | None:
+        record = self._record
+        before = hurdle(self._plane, self._tenant, record.route, record.request, rung)
+        if before is None and record.busy_s(rung) is not None:
+            return Reason.UPSTREAM_BUSY
+        return before
+
+    def _breakers_reopen_in_s(self) -> int:
+        record = self._record
+        keys = [Key(record.route.alias.name, record.tenant, rung.upstream) for rung in record.route.rungs]
+        return max(1, round(self._plane.breakers.retry_in_s(keys, clock.monotonic())))
