@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from gateway.cache.canonical import TooDeep, canonical, counted_headers, framing
+from gateway.cache.canonical import BODY_BYTES_MAX, TooDeep, canonical, counted_headers, framing
 from gateway.cache.store import Entry, Key, Store
 from gateway.cache.verdict import HEADER, Status, Wish, keepable, verdict
 from gateway.catalogue import Route
@@ -82,7 +82,8 @@ class AnswerCache:
         """What becomes of a request. Raises InvalidRequest where the caller's wish is none."""
         config = self._config
         said = verdict(config.mode, route.tier.cache_allowed, request.kind, request.fields, wish_of(arrival))
-        key = self._key(arrival, request, route) if said.look or said.keep else None
+        usable = (said.look or said.keep) and len(request.body) <= BODY_BYTES_MAX
+        key = self._key(arrival, request, route) if usable else None
         if key is None:
             status = Status.OFF if said.status is Status.OFF else Status.BYPASS
             self._lookups.add(route.alias.name, status)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from gateway.cache.canonical import BODY_BYTES_MAX
 from gateway.cache.template import Prefixes, marked, wants_key
 from gateway.config import Upstream
 from gateway.flow.plane import Plane
@@ -18,8 +19,11 @@ KEY_NAME = "prefix"
 
 def observe(prefixes: Prefixes, record: RequestRecord) -> None:
     """Learn from one request, once, and note what of it is stable."""
-    if record.request.kind is Kind.CHAT and "template" in record.route.tier.cache_allowed:
-        record.stable = prefixes.observe(record.tenant, record.route.alias.name, record.request.fields)
+    request = record.request
+    if request.kind is not Kind.CHAT or len(request.body) > BODY_BYTES_MAX:
+        return
+    if "template" in record.route.tier.cache_allowed:
+        record.stable = prefixes.observe(record.tenant, record.route.alias.name, request.fields)
 
 
 def marks(plane: Plane, record: RequestRecord, upstream: Upstream, rung: Rung) -> Mapping[str, object]:

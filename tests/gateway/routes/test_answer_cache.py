@@ -254,6 +254,13 @@ async def test_an_answer_that_is_too_long_is_not_kept(upstream: ScriptedUpstream
         assert served.plane.answers.store.bytes == 0
 
 
+async def test_a_very_long_request_passes_by(upstream: ScriptedUpstream) -> None:
+    """It would hold all others up while it is looked at."""
+    long, longer = {"x": "a" * 2**19}, {"x": "a" * 2**20}
+    async with gateway(routing(upstream.url, **EXACT)) as served:
+        assert await statuses(served, long, long, longer, longer) == ["miss", "hit", "bypass", "bypass"]
+
+
 async def test_embeddings_have_no_chance_in_them(upstream: ScriptedUpstream) -> None:
     usage = {"prompt_tokens": 2, "total_tokens": 2}
     data = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
