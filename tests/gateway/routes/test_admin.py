@@ -58,10 +58,30 @@ async def test_the_state_shows_pools_queues_breakers_and_no_secret(upstream: Scr
     breaker = next(one for one in state["breakers"] if one["upstream"] == "u0")
     assert (breaker["alias"], breaker["tenant"], breaker["state"]) == ("fast", "acme", "open")
     assert breaker["retry_in_s"] > 0
-    assert {"draining", "requests", "upstreams", "journal"} <= state.keys()
+    assert {"draining", "requests", "upstreams", "journal", "fuses"} <= state.keys()
     text = json.dumps(state)
     digests = [digest.hex() for tenant in config.tenants.values() for digest in tenant.key_digests]
     assert not any(secret in text for secret in (OPERATOR, ACME, VENDOR_KEY, *digests))
+
+
+async def test_the_state_shows_regions_quotas_hosts_and_caches(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    config = operated(
+        upstream.url,
+        upstreams={"u0": {"region": "eu", "hosts": [alternate.url], "max_inflight": 3}},
+        tenants={"acme": {"requests_per_minute": 1}},
+        cache={"mode": "exact", "kv_reuse_policy": "least_loaded"},
+    )
+    async with gateway(config) as served, served.client() as client:
+        await client.post("/v1/chat/completions", json=chat_request(temperature=0))
+        async with anyone(served, authorization=f"Bearer {OPERATOR}") as operator:
+            state = (await operator.get("/admin/state")).json()
+    assert [(one["region"], one["status"]) for one in state["brownouts"]] == [("eu", "closed")]
+    assert (state["quotas"]["acme"]["spent"], "globex" in state["quotas"]) == ("requests", False)
+    assert [host["host"] for host in state["hosts"]["u0"]] == [upstream.url, alternate.url]
+    assert (state["caches"]["mode"], state["caches"]["answers"]["entries"]) == ("exact", 1)
+    assert (state["upstreams"]["u0"]["max_inflight"], state["upstreams"]["u0"]["memory_pressure"]) == (3, "normal")
 
 
 async def test_a_reload_tells_the_operator_what_changed_or_every_fault(upstream: ScriptedUpstream) -> None:
