@@ -112,5 +112,7 @@ def _prices(settings: Settings) -> list[Finding]:
 
 def _remote_mac(settings: Settings) -> Finding:
     mac = settings.file.remote_mac
+    if not mac.soak_hours and not mac.notarized_checklist_id:
+        return Finding("remote macs", "ok", "none configured")
     checklist = mac.notarized_checklist_id or "none recorded"
     return Finding("remote macs", "ok", f"soak {mac.soak_hours:g} h, notarized checklist: {checklist}")

@@ -76,7 +76,7 @@ def _brownouts(plane: Plane, now: float) -> list[dict[str, object]]:
 
 def _quotas(plane: Plane, now: float) -> dict[str, object]:
     """By tenant, of those that have one."""
-    found = {}
+    found: dict[str, object] = {}
     for tenant in plane.config.tenants.values():
         if (quota := plane.throttle.quota_of(tenant.name)) is not None:
             spent = quota.spent(0, now)

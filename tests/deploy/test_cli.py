@@ -58,7 +58,7 @@ def test_a_good_configuration_checks_out() -> None:
     assert done.returncode == 0
     told = json.loads(done.stdout)
     assert told["ok"]
-    assert told["aliases"] == ["fast"]
+    assert told["aliases"] == ["bulk", "coder", "embed", "fast"]
     assert told["unpriced"] == []
 
 
