@@ -5,6 +5,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from deploy.settings import TollwayFile
 from gateway.config import RoutingConfig, load_text
 from tests.deploy.test_cli import tollway
-from tests.deploy.test_settings import ENV, EXAMPLE
+from tests.deploy.test_settings import ENV, EXAMPLE, RUNBOOK_NAMES
 from tests.gateway.conftest import alternate, pytest_asyncio_loop_factories, start_upstream, upstream
 from tests.gateway.fakes import ScriptedUpstream, after, answer, chat, error, events, stream
 from tests.gateway.serving import Gateway, gateway, post, until
@@ -48,6 +49,12 @@ def told(command: str, *more: str, **names: str) -> Any:
     return json.loads(tollway(command, "--config", str(EXAMPLE), "--json", *more, env={**ENV, **names}).stdout)
 
 
+def test_all_fourteen_names_have_a_test_here() -> None:
+    text = Path(__file__).read_text("utf-8")
+    assert len(RUNBOOK_NAMES) == 14
+    assert [name for name in RUNBOOK_NAMES if f"def test_{name.lower()}_" not in text and name not in TIER_NAMES] == []
+
+
 def test_openai_base_url_is_what_clients_are_told_to_point_at() -> None:
     assert told("check")["client_base_url"] == "http://127.0.0.1:8080/v1"
     both = {"OPENAI_BASE_URL": "https://in.example/v1", "AGGREGATION_BASE_URL": "https://llm.example"}
@@ -80,6 +87,38 @@ async def test_each_tiers_max_inflight_bounds_what_runs_at_once(upstream: Script
             assert sum(pool.inflight for pool in pools) == running_at_once
             gate.set()
             assert [got.status_code for got in await asyncio.gather(*asked)] == [200, 200]
+
+
+def embedded(*inputs: str) -> Any:
+    """A vendor's answer to that many inputs."""
+    data = [{"object": "embedding", "index": i, "embedding": [0.5]} for i in range(len(inputs))]
+    usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+    return {"object": "list", "model": "text-embedding-3-small", "data": data, "usage": usage}
+
+
+async def embed_two(upstream: ScriptedUpstream, **names: str) -> list[Any]:
+    """The inputs of each call that two equal requests, made at once, came to."""
+    upstream.always = answer(embedded("one"))
+    if names:
+        upstream.script.append(answer(embedded("one", "two")))
+    upstream.received.clear()
+    async with served(upstream, **names) as running:
+        asked = [ask(running, "embed", EMBEDDINGS, input=text) for text in ("one", "two")]
+        assert [got.status_code for got in await asyncio.gather(*asked)] == [200, 200]
+    return [request.json["input"] for request in upstream.received]
+
+
+async def test_completion_micro_batch_ms_gathers_equal_requests_into_one_call(upstream: ScriptedUpstream) -> None:
+    assert sorted(await embed_two(upstream)) == ["one", "two"]
+    (call,) = await embed_two(upstream, COMPLETION_MICRO_BATCH_MS="300")
+    assert sorted(call) == ["one", "two"]
+
+
+async def test_completion_max_batch_tokens_sends_a_batch_before_its_time_is_over(upstream: ScriptedUpstream) -> None:
+    names = {"COMPLETION_MICRO_BATCH_MS": "60000", "COMPLETION_MAX_BATCH_TOKENS": "2"}
+    async with asyncio.timeout(10):
+        (call,) = await embed_two(upstream, **names)
+    assert sorted(call) == ["one", "two"]
 
 
 async def test_stream_chunk_bytes_gathers_small_pieces(upstream: ScriptedUpstream) -> None:
