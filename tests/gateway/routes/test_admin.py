@@ -70,7 +70,7 @@ async def test_the_state_shows_regions_quotas_hosts_and_caches(
     config = operated(
         upstream.url,
         upstreams={"u0": {"region": "eu", "hosts": [alternate.url], "max_inflight": 3}},
-        tenants={"acme": {"requests_per_minute": 1}},
+        tenants={"acme": {"requests_per_minute": 1, "budget": {"month_usd": "500"}}},
         cache={"mode": "exact", "kv_reuse_policy": "least_loaded"},
     )
     async with gateway(config) as served, served.client() as client:
@@ -78,6 +78,7 @@ async def test_the_state_shows_regions_quotas_hosts_and_caches(
         async with anyone(served, authorization=f"Bearer {OPERATOR}") as operator:
             state = (await operator.get("/admin/state")).json()
     assert [(one["region"], one["status"]) for one in state["brownouts"]] == [("eu", "closed")]
+    assert [(one["limit_usd"], "left_usd" in one) for one in state["budgets"]] == [("500", True)]
     assert (state["quotas"]["acme"]["spent"], "globex" in state["quotas"]) == ("requests", False)
     assert [host["host"] for host in state["hosts"]["u0"]] == [upstream.url, alternate.url]
     assert (state["caches"]["mode"], state["caches"]["answers"]["entries"]) == ("exact", 1)
