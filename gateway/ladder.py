@@ -253,7 +253,8 @@ def _is_stale_once(last: Tried, tried: tuple[Tried, ...]) -> bool:
 
 def _pause_s(last: Tried, step: Step, known: Known) -> float | None:
     """How long to wait before the same rung is tried again; None where it is not."""
-    calls = [t for t in step.tried if t.called and t.depth == last.depth]
+    # A host that could not be reached was another's call to make.
+    calls = [t for t in step.tried if t.called and t.depth == last.depth and not t.elsewhere]
     # A stale connection's second call is no retry: the first most likely never reached the upstream.
     retries = len(calls) - 1 - calls[0].replayable
     if retries >= step.limits.retries or not last.retryable:

@@ -382,3 +382,19 @@ def test_no_rung_of_a_forbidden_region_or_tier_is_ever_called(
         assert (made.rung.region, made.rung.tier) == ("eu", "interactive")
         tried += (Tried(made.rung.depth, end.reason, end.replayable, end.called),)
     assert sum(t.called for t in tried) <= attempts_max
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_rung_whose_host_cannot_be_reached_is_tried_at_another_host_at_once(depth: int) -> None:
+    """However often, within the bound on attempts; without a pause, and not as one of the retries."""
+    before = [failed(0)] * depth
+    unreached = failed(depth, Reason.CONNECT_ERROR, host="a", elsewhere=True)
+    for count in range(1, 4):
+        sent = move(*before, *[unreached] * count)
+        assert isinstance(sent, Send)
+        assert (sent.rung, sent.fresh) == (RUNGS[depth], False)
+    assert isinstance(move(*before, *[unreached] * 3, attempts_max=3 + depth), GiveUp)
+    assert isinstance(move(unreached, failed(0, host="b"), retries=1), Wait)
+    last = move(failed(0, Reason.CONNECT_ERROR, host="b"))
+    assert isinstance(last, Send)
+    assert last.rung == RUNGS[1], "where no host is left, the next rung"
