@@ -194,7 +194,7 @@ class Exchange:
             plane.tasks.spawn(self._launch_synced(trial, fresh=move.fresh))
             return
         try:
-            plane.books.intent(intent)
+            plane.books.intent(trial.intent)
         except OSError:
             self._no_journal(trial)
             return

@@ -22,6 +22,7 @@ from gateway.domain.rate_card import RateCard
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
 from gateway.estimate import text_bytes
+from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
 from gateway.ladder import Quote, Rung
@@ -96,7 +97,7 @@ class RequestRecord:
             fallback_reason=because or self.sent_again or "",
             estimated_cost_usd=quote.expected_usd,
             rate_card=card.card_id if card else "",
-            session=self.session,
+            session=self.session if keeps_callers(self.route.tier) else "",
             stream=self.request.stream,
             request_bytes=request_bytes,
             max_output_tokens=self._output_tokens_max(),
@@ -139,7 +140,7 @@ class RequestRecord:
             tenant=TenantId(self.tenant),
             alias=Alias(self.route.alias.name),
             tier=TierName(self.route.tier.name),
-            session=self.session,
+            session=self.session if keeps_callers(self.route.tier) else "",
             outcome=outcome,
             error_type=reason or "",
             http_status=status,
@@ -148,7 +149,7 @@ class RequestRecord:
             queue_seconds=self.queue_s,
             first_token_seconds=trial.first_token_s if trial else None,
             stream=self.request.stream,
-            user_agent=self._arrival.user_agent(),
+            user_agent=self._arrival.user_agent() if keeps_callers(self.route.tier) else "",
             operation=self.request.kind.operation,
             route=self.request.kind.route,
             tool_format=self.request.tool_format,

@@ -18,6 +18,7 @@ from gateway.flow import answer as answers
 from gateway.flow.answer import VendorAnswer
 from gateway.flow.blame import blame, is_error, status_of
 from gateway.flow.booking import book_attempt, normalised
+from gateway.flow.content import keeps_content, kept, with_request
 from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
 from gateway.flow.seen import FIRST_TOKEN, shown_by_answer, shown_by_end
@@ -26,6 +27,7 @@ from gateway.ladder import Tried
 from gateway.relay.dialect import relay_of
 from gateway.relay.relay import Relay
 from gateway.relay.sse import EventTooLong
+from gateway.relay.transcript import Transcript
 from gateway.relay.usage import raw_usage
 from gateway.retry_after import retry_after_s
 from gateway.upstream.call import Call
@@ -76,6 +78,11 @@ class Trial:
         lease: Lease | None = None,
     ) -> None:
         """`lease` is the attempt's place at one of several hosts."""
+        self._transcript: Transcript | None = None
+        """Set where the tier's logging policy keeps content."""
+        if keeps_content(plane.config.tiers[intent.tier]):
+            intent = with_request(intent, request.body)
+            self._transcript = Transcript()
         self.intent = intent
         self.ended = False
         self.sent = False
@@ -228,6 +235,8 @@ class Trial:
             self._show_breaker(FIRST_TOKEN, now)
         if shown:
             self._owner.flows(self, shown)
+            if self._transcript is not None:
+                self._transcript.add(shown)
         if relay.error is not None:
             self._fail_in_band(relay, relay.error)
             return False
@@ -281,6 +290,11 @@ class Trial:
             reason = Reason.BAD_RESPONSE
         answer = VendorAnswer(status, answers.forwarded(self.headers), masked(body, self._our_key()))
         self._fail(reason, None if reason in OPERATORS or status < 400 else answer)
+
+    def _content(self) -> str:
+        """What was answered, as far as it is written down; "" for a failure's body."""
+        stream = self._transcript.whole() if self._transcript is not None else b""
+        return kept(stream or (self._parts[0] if self._fields is not None else b""), self._our_key())
 
     def _our_key(self) -> bytes:
         return self._plane.upstreams[self.intent.upstream].endpoint.upstream.api_key.get_secret_value().encode()
@@ -359,6 +373,7 @@ class Trial:
             service_tier=service_tier,
             first_token_seconds=self.first_token_s,
             breaker_transition=(move.before, move.after, move.cause) if move else None,
+            response_content=self._content() if self._transcript is not None else "",
         )
         self._plane.throttle.end(attempt, self._expected_tokens, now - self._began, now)
         book_attempt(self._plane, attempt)
