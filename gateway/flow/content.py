@@ -16,9 +16,9 @@ def keeps_content(tier: Tier) -> bool:
     return tier.logging == "content"
 
 
-def keeps_callers(tier: Tier) -> bool:
-    """Whether it is written down who called, beyond its tenant: session and user agent."""
-    return tier.logging != "none"
+def keeps_callers(tier: Tier | None) -> bool:
+    """Whether it is written down who called, beyond its tenant: session and user agent. None = no tier is known."""
+    return tier is None or tier.logging != "none"
 
 
 def with_request(intent: Intent, body: bytes) -> Intent:

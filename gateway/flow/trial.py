@@ -12,13 +12,13 @@ from gateway.breakers import Key, Move, Seen
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.reasons import Reason
-from gateway.domain.usage import NO_USAGE, Completeness, Usage
 from gateway.errors import GatewayError
 from gateway.flow import answer as answers
 from gateway.flow.answer import VendorAnswer
 from gateway.flow.blame import blame, is_error, status_of
-from gateway.flow.booking import book_attempt, normalised
+from gateway.flow.booking import book_attempt
 from gateway.flow.content import keeps_content, kept, with_request
+from gateway.flow.findings import identity_of, usage_of
 from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
 from gateway.flow.seen import FIRST_TOKEN, shown_by_answer, shown_by_end
@@ -28,7 +28,6 @@ from gateway.relay.dialect import relay_of
 from gateway.relay.relay import Relay
 from gateway.relay.sse import EventTooLong
 from gateway.relay.transcript import Transcript
-from gateway.relay.usage import raw_usage
 from gateway.retry_after import retry_after_s
 from gateway.upstream.call import Call
 from gateway.upstream.hosts import Lease
@@ -349,8 +348,9 @@ class Trial:
             self._elsewhere = self._lease.over(reason, stale=stale, now=now)
         # A host that cannot be reached says nothing of an upstream whose other hosts live.
         stale = stale or self._elsewhere
-        usage, completeness, raw = self._usage()
-        response_id, model, finish_reason, service_tier = self._identity()
+        body = self._parts[0] if self._fields is not None else b""
+        usage, completeness, raw = usage_of(self._relay, self._fields, body)
+        response_id, model, finish_reason, service_tier = identity_of(self._relay, self._fields)
         if reason is None:
             self._show_breaker(shown_by_answer(finish_reason, self._request.max_output_tokens), now)
         else:
@@ -384,23 +384,3 @@ class Trial:
         self._move = breakers.record(self._key, self.intent.tier, self._ticket, seen, now) or self._move
         if breakers.moves:
             book_moves(self._plane, self.intent)
-
-    def _usage(self) -> tuple[Usage, Completeness, str]:
-        relay = self._relay
-        if relay is not None:
-            raw, final, text = relay.usage, relay.usage_is_final, relay.usage_raw
-        else:
-            found = self._fields.get("usage") if self._fields else None
-            raw, final = (found if isinstance(found, dict) else None), True
-            text = raw_usage(self._parts[0], raw) if raw is not None else ""
-        usage = normalised(raw)
-        if usage is None:
-            return NO_USAGE, Completeness.UNKNOWN, text
-        return usage, Completeness.MEASURED if final else Completeness.ESTIMATED, text
-
-    def _identity(self) -> tuple[str, str, str, str]:
-        """The answer's id, model, finish reason and service tier; "" where it has none."""
-        relay = self._relay
-        if relay is not None:
-            return relay.response_id, relay.model, relay.finish_reason, relay.service_tier
-        return answers.identity(self._fields) if self._fields else ("", "", "", "")

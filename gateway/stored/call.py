@@ -18,6 +18,7 @@ from gateway.domain.attempt import Operation, Outcome
 from gateway.domain.ids import Alias, TenantId, TierName, UpstreamId, new_span_id
 from gateway.domain.reasons import Reason
 from gateway.errors import GatewayError, UpstreamFailed
+from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.stored.gate import home, unknown
 from gateway.stored.ledger import Owned
@@ -87,6 +88,7 @@ class Call:
             return
         self._booked = True
         ended_ns = self._started_ns + round((clock.monotonic() - self._began) * 1e9)
+        told = keeps_callers(self.plane.config.tiers.get(TierName(self.tier)))
         operation = Operation(
             trace_id=self.trace_id,
             span_id=self.span_id,
@@ -97,7 +99,7 @@ class Call:
             tenant=TenantId(self.tenant.name),
             alias=Alias(self.alias),
             tier=TierName(self.tier),
-            session=self._arrival.session(),
+            session=self._arrival.session() if told else "",
             outcome=outcome,
             error_type=reason or "",
             http_status=status,
@@ -106,7 +108,7 @@ class Call:
             queue_seconds=0.0,
             first_token_seconds=None,
             stream=False,
-            user_agent=self._arrival.user_agent(),
+            user_agent=self._arrival.user_agent() if told else "",
             operation=self._route.split("/")[2],
             route=self._route,
         )
