@@ -116,6 +116,10 @@ class RoutingFile(Section):
                 faults.append(Fault(f"aliases.{name}.tiers.{tier}", "no such tier" + did_you_mean(tier, self.tiers)))
             faults += self._rung_faults(name, f"tiers.{tier}.targets", own.targets or ())
             faults += self._rung_faults(name, f"tiers.{tier}.fallback", own.fallback or ())
+        slots = self.tiers[alias.tier].max_inflight if alias.tier in self.tiers else alias.max_inflight
+        if alias.max_inflight > slots:
+            problem = f"{alias.max_inflight} is more than the {slots} slots of its tier {alias.tier!r}"
+            faults.append(Fault(f"aliases.{name}.max_inflight", f"{problem}; lower it, or leave it out for no bound"))
         return faults
 
     def _rung_faults(self, name: str, kind: str, rungs: tuple[Rung, ...]) -> list[Fault]:

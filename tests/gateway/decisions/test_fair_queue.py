@@ -122,6 +122,20 @@ def test_a_slow_alias_at_its_cap_gives_up_places_to_another_of_the_same_tenant()
     assert served(waiting, 1) == ["s4"]
 
 
+def test_an_alias_that_is_not_at_its_cap_gives_up_no_place() -> None:
+    waiting = filled(inflight=2, places=2)
+    arrive(waiting, "s1", "s2", alias="busy", alias_max=2)
+    assert arrive(waiting, "s3", alias="fast") == [FULL]
+
+
+def test_a_tenants_aliases_are_served_first_come_first_served() -> None:
+    waiting = filled(places=9)
+    names = ["a1", "a2", "a3", "a4"]
+    for at, (name, alias) in enumerate(zip(names, ["x", "y", "y", "x"], strict=True)):
+        waiting.arrive(name, claim(name, alias=alias), at)
+    assert served(waiting, 4) == names
+
+
 def test_no_places_means_no_waiting() -> None:
     assert arrive(queue(places=0), "a1", "a2") == [GRANTED, FULL]
 
