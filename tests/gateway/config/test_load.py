@@ -149,3 +149,16 @@ def test_a_mode_that_does_not_exist_is_refused_rather_than_ignored(folder: Path)
 def test_a_comma_separated_name_list_is_a_ladder(folder: Path) -> None:
     text = GOOD + 'fallback: {chain: "slow, fast"}\n'
     assert load_text(text, RoutingFile, folder=folder, env=ENV).fallback.chain == ("slow", "fast")
+
+
+def test_an_alias_cannot_hold_more_slots_than_its_tier_has(folder: Path) -> None:
+    text = GOOD.replace("fast: {tier: interactive,", "fast: {tier: interactive, max_inflight: 5,")
+    [fault] = faults(text, folder)
+    assert fault.startswith("aliases.fast.max_inflight: 5 is more than the 4 slots of its tier 'interactive'")
+
+
+@pytest.mark.parametrize(
+    "cap", ["max_inflight_per_tenant: 5", "max_inflight_per_session: 5", "reserved_share: 0.95", "reserved_share: -0.1"]
+)
+def test_caps_and_reserves_that_a_tier_cannot_hold_refuse_to_start(folder: Path, cap: str) -> None:
+    assert len(faults(GOOD.replace("max_inflight: 4", f"max_inflight: 4, {cap}"), folder)) == 1
