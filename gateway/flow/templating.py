@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import orjson
-
 from gateway.cache.canonical import BODY_BYTES_MAX
 from gateway.cache.template import Prefixes, marked, wants_key
 from gateway.config import Upstream
@@ -37,7 +35,7 @@ def marks(plane: Plane, record: RequestRecord, upstream: Upstream, rung: Rung) -
     if wants_key(upstream.provider, stable, request.fields):
         changes["prompt_cache_key"] = plane.identity.keyed(record.tenant, KEY_NAME, stable.head)
     messages = marked(upstream.provider, stable, request.fields, request.body)
-    if messages is not None and _can_be_written(messages):
+    if messages is not None:
         changes["messages"] = messages
     for name in changes:
         plane.metrics.template_marks.add(record.route.alias.name, upstream.name, MARKS[name])
@@ -45,12 +43,3 @@ def marks(plane: Plane, record: RequestRecord, upstream: Upstream, rung: Rung) -
 
 
 MARKS = {"prompt_cache_key": "prompt_cache_key", "messages": "cache_control"}
-
-
-def _can_be_written(messages: list[object]) -> bool:
-    """Whether they can be serialised anew: a message may be nested deeper than that."""
-    try:
-        orjson.dumps(messages)
-    except TypeError:
-        return False
-    return True

@@ -14,6 +14,9 @@ from gateway.errors import InvalidRequest
 from gateway.wire.kinds import Kind
 from gateway.wire.splice import spliced
 
+DEPTH_MAX = 254
+"""What the serialiser writes; the parser reads deeper. A body is refused before its slot rather than failed in it."""
+
 
 @dataclass(slots=True)
 class ModelRequest:
@@ -74,10 +77,20 @@ def read(body: bytes, kind: Kind = Kind.CHAT) -> ModelRequest:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    if len(body) > 2 * DEPTH_MAX and not _can_be_written(fields):
+        raise InvalidRequest(f"The body is nested more than {DEPTH_MAX} deep. Flatten it.")
     alias = fields.get("model")
     if not isinstance(alias, str) or not alias:
         raise InvalidRequest("Name a model: `model` must be a non-empty string.", param="model")
     return READERS[kind](body, fields, alias)
+
+
+def _can_be_written(fields: Mapping[str, object]) -> bool:
+    try:
+        orjson.dumps(fields)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def _chat(body: bytes, fields: Mapping[str, object], alias: str) -> ModelRequest:

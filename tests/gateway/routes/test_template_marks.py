@@ -107,18 +107,6 @@ async def test_a_tier_may_forbid_marks(upstream: ScriptedUpstream) -> None:
     assert marked(upstream) == [False, False]
 
 
-async def test_a_prompt_too_deep_to_be_written_anew_goes_on_as_it_is(upstream: ScriptedUpstream) -> None:
-    deep = orjson.loads("[" * 300 + "]" * 300)
-    messages = [{"role": "system", "content": LONG}] + [{"role": "user", "content": "x"}] * 127
-    body = orjson.dumps(chat_request(messages=messages))[:-2] + b"," + b'{"x":' + b"[" * 300 + b"]" * 300 + b"}]}"
-    assert orjson.loads(body)["messages"][-1]["x"] == deep
-    async with gateway(marking(upstream.url)) as served, served.client() as client:
-        for _ in range(2):
-            assert (await client.post("/v1/chat/completions", content=body)).status_code == 200
-    assert marked(upstream) == [False, False]
-    assert keys(upstream)[1] is not None
-
-
 async def test_a_vendors_cache_hits_are_told_apart_from_the_gateways_own(upstream: ScriptedUpstream) -> None:
     usage = {"prompt_tokens": 900, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 800}}
     upstream.always = answer(chat(usage=usage))

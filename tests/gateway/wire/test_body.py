@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.wire.body import read
+from gateway.wire.body import DEPTH_MAX, read
 from gateway.wire.kinds import Kind
 
 MESSAGES = '"messages":[{"role":"user","content":"Hi"}]'
@@ -198,3 +198,20 @@ def test_every_other_field_arrives_as_it_was_sent(extra: dict[str, Any], stream:
     sent = json.loads(read(raw).for_upstream("gpt", running_usage=False))
     options = {"stream_options": {**(fields.get("stream_options") or {}), "include_usage": True}} if stream else {}
     assert sent == {**fields, "model": "gpt", **options}
+
+
+def nested(depth: int) -> bytes:
+    """A chat request whose deepest value lies that deep."""
+    deep = b"[" * (depth - 1) + b"]" * (depth - 1)
+    return b'{"model":"fast","messages":[],"stream":true,"stream_options":{},"x":' + deep + b"}"
+
+
+def test_a_body_as_deep_as_may_be_can_be_written_anew() -> None:
+    request = read(nested(DEPTH_MAX))
+    assert b'"include_usage":true' in request.for_upstream("m", running_usage=False)
+
+
+@pytest.mark.parametrize("depth", [DEPTH_MAX + 1, 900])
+def test_a_deeper_body_is_the_callers_fault_and_never_ours(depth: int) -> None:
+    with pytest.raises(InvalidRequest, match="254 deep"):
+        read(nested(depth))
