@@ -93,6 +93,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     serving = Serving(Plane(config, books, loop, database), read_again)
     serving.follow(lambda plane: plane.metrics.also(shipping.metrics))
+    await serving.plane.budgets.read()
     server = GatewayServer(serving, shipping)
     loop.add_signal_handler(signal.SIGHUP, lambda: serving.plane.tasks.spawn(_reload(serving)))
     # A request leaves no cycles behind, so the collector has next to nothing to find: it need not look at what was

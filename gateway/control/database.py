@@ -26,6 +26,9 @@ MEMORY = "sqlite://"
 
 BUSY_TIMEOUT_S = 5.0
 POOL_SIZE = 4
+CLASHES = frozenset({"40001", "40P01"})
+"""PostgreSQL: this transaction was given up for the sake of another one."""
+CLASHES_MAX = 20
 
 Result = TypeVar("Result")
 
@@ -79,9 +82,16 @@ class Database:
         return await asyncio.to_thread(self.run, work)
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
-        """What `work` returns, done here in one transaction. Raises ControlUnavailable."""
-        with self.transaction() as connection:
-            return work(connection)
+        """What `work` returns, done here in one transaction; done again if another's transaction came between, so it
+        must not act on anything else. Raises ControlUnavailable."""
+        for _ in range(CLASHES_MAX):
+            try:
+                with self.transaction() as connection:
+                    return work(connection)
+            except ControlUnavailable as error:
+                if getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) not in CLASHES:
+                    raise
+        raise ControlUnavailable("the control database is too busy: others' transactions came between every time")
 
     def close(self) -> None:
         """Close every connection."""

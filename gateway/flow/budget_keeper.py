@@ -1,11 +1,11 @@
 """Keeps the accounts of every bound on a month's spend, in memory for speed and in the control database for keeps.
 
 A process does not write to the disk for each call. It leases a part of the month's limit from the database, one commit
-on the disk, and spends from that; when little of it is left it leases more, and what lies idle is given back within a
+on the disk, and spends from that; when too little is left it leases more, and what lies idle is given back after a
 second, all of it at the end. The database counts every lease as used. So after a crash the month's total can only be
-too high: by what was reserved for calls under way, which vendors may bill, and by an unspent rest of a few calls, at
-most 2% of the limit; and several processes on one database can never admit more than the limit together. (Writing each
-reservation ahead would overstate less, at a commit per call: 5 ms, where this costs one in many calls.)
+too high: by what was reserved for calls under way, which vendors may bill, or that ended in the last second, and by an
+unspent rest of at most 2% of the limit; and several processes on one database never admit more than the limit together.
+(Writing each reservation ahead would overstate less, at a commit per call: 5 ms, where this costs one in many calls.)
 
 What a call costs is settled when it ends. Its worst case stays reserved for the month where the vendor may bill what we
 cannot see: it was sent, was not refused with a 4xx or 5xx, and its final usage did not arrive or has no price.
@@ -31,6 +31,7 @@ from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard, Unpriced, price
 from gateway.domain.usage import Completeness
 from gateway.flow.tasks import Tasks
+from gateway.ladder import Funds
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,8 @@ class BudgetKeeper:
     def follow(self, config: RoutingConfig) -> None:
         """Go on under these limits; what is spent and reserved stays."""
         self.request_extra_usd = config.fallback.max_extra_spend_usd
+        self.unbound = Funds(self.request_extra_usd)
+        """Of a request that no month binds, before it has spent anything extra."""
         self._limits: dict[str, Decimal] = {}
         if config.fallback.max_extra_month_usd is not None:
             self._limits[EXTRA] = config.fallback.max_extra_month_usd
@@ -162,11 +165,15 @@ class BudgetKeeper:
         return bound
 
     async def read(self) -> None:
-        """Learn what was used up before this process started. Raises ControlUnavailable."""
+        """Learn what was used up before this process started, so that it is shown before the first lease asks."""
         if not self._limits:
             return
         month = month_of(clock.utc_now())
-        used = await self._database.aside(partial(spend.used_of, month=month))
+        try:
+            used = await self._database.aside(partial(spend.used_of, month=month))
+        except ControlUnavailable as error:
+            logger.warning("what was spent this month is not known yet: %s", error)
+            return
         for name in self._limits:
             self.bound(name).leased(ZERO, used.get(name, ZERO))
 

@@ -30,9 +30,11 @@ class Purse:
 
     def funds(self) -> Funds:
         """What its bounds have left."""
+        keeper = self._keeper
+        if self._own is None and self._whole is None and not self._extras:
+            return keeper.unbound
         if self._unavailable:
             return Funds(NOTHING, NOTHING)
-        keeper = self._keeper
         extra = keeper.request_extra_usd if self._own is None else self._own.account.left_usd
         for name in self._extras:
             extra = min(extra, keeper.bound(name).left_usd)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.gateway.fakes import ROLE, ScriptedUpstream, chunk, event, events, stream
+from tests.gateway.fakes import ROLE, ScriptedUpstream, answer, chat, chunk, event, events, stream
 from tests.gateway.serving import ACME, post, settings, until
 
 pytestmark = pytest.mark.slow
@@ -41,10 +42,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str, port: int, **gateway: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(
+    folder: Path, url: str, port: int, *, tenants: dict[str, Any] | None = None, **gateway: Any
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A gateway process on that port."""
     path = folder / "tollway.yaml"
-    path.write_text(yaml.safe_dump(settings(url, gateway={"listen": f"127.0.0.1:{port}", **gateway})), "utf-8")
+    written = settings(url, gateway={"listen": f"127.0.0.1:{port}", **gateway}, tenants=tenants or {})
+    path.write_text(yaml.safe_dump(written), "utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, str(path), str(folder), cwd=ROOT, stderr=subprocess.PIPE, env=dict(os.environ)
     )
@@ -152,3 +156,30 @@ async def test_a_sighup_reloads_and_a_broken_file_leaves_the_process_serving(
         process.send_signal(signal.SIGHUP)
         await loaded("rejected")
         assert await asked("quick") == 200
+
+
+async def test_a_months_spend_survives_a_kill_and_is_at_most_overstated(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    port = free_port()
+    usage = {"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 110}
+    upstream.always = answer(chat(usage=usage))
+    capped = {"tenants": {"acme": {"budget": {"month_usd": "0.01"}}}}
+    body = b'{"model":"fast","messages":[],"max_tokens":500}'
+    headers = {"authorization": f"Bearer {ACME}"}
+
+    async def statuses(n: int) -> list[int]:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client:
+            return [(await client.post("/v1/chat/completions", content=body)).status_code for _ in range(n)]
+
+    async with running(tmp_path, upstream.url, port, **capped) as process:
+        await until(lambda: listens(port), 30)
+        assert await statuses(20) == [200] * 20, "$0.0042 of $0.01"
+        process.kill()
+        await process.wait()
+    async with running(tmp_path, upstream.url, port, **capped):
+        await until(lambda: listens(port), 30)
+        after = await statuses(40)
+    spent = Decimal("0.00021") * (20 + after.count(200))
+    assert set(after) == {200, 402}
+    assert Decimal("0.0077") < spent <= Decimal("0.01"), "one worst case did not fit any more, one was lost to the kill"
