@@ -21,6 +21,7 @@ from gateway.errors import CallerError, GatewayError, Internal, MethodNotAllowed
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
 from gateway.openapi import ERROR_RESPONSES, operation
+from gateway.stored.routes import install as install_stored
 from gateway.wire.arrival import request_id
 from gateway.wire.kinds import Kind
 
@@ -76,6 +77,7 @@ def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None,
         app.add_api_route(kind.route, only_post, methods=OTHER_METHODS, include_in_schema=False)
 
     _install_models(app, plane, tenant)
+    install_stored(app, plane, tenant)
     if admin is not None:
         install_admin(app, admin, VERSION)
     _install_errors(app)

@@ -49,6 +49,12 @@ class Books(Protocol):
     async def intent_synced(self, intent: Intent) -> None:
         """The same, and on the disk before this returns."""
 
+    def late(self, attempt: Attempt) -> None:
+        """An attempt that a vendor made by itself and told of afterwards, without an intent. Raises OSError."""
+
+    async def flushed(self) -> None:
+        """Return once all that was recorded until now is on the disk. Raises OSError."""
+
     def end(self, attempt: Attempt) -> None:
         """How the attempt ended; called exactly once for each intent."""
 

@@ -104,6 +104,25 @@ class Journal:
             admitted = key in self._open or attempt.outcome is not Outcome.REFUSED
             self._keep(records.END, key, payload, admitted=admitted)
 
+    def late(self, attempt: Attempt) -> None:
+        """Record what a vendor did by itself and told afterwards (a batch's line): there was no intent, and it can be
+        asked for again. Raises JournalFull."""
+        payload = bytes.fromhex(attempt.intent.attempt_id) + self._spans.attempt(attempt)
+        with self._lock:
+            self._admit(len(payload))
+            try:
+                self._log.append(records.END, payload)
+            except OSError as error:
+                self._in_trouble(error)
+                raise JournalFull(f"the journal cannot be written: {error.strerror}") from error
+            self._appended()
+
+    async def flushed(self) -> None:
+        """Return once all that was recorded until now is on the disk itself. Raises OSError."""
+        with self._lock:
+            position = self._log.position
+        await asyncio.to_thread(self._log.sync, position)
+
     def operation(self, operation: Operation) -> None:
         """Record a client's request, ended; after the ends of its attempts."""
         payload = bytes.fromhex(operation.span_id) + self._spans.operation(operation)

@@ -40,6 +40,8 @@ class Call:
         self.plane = plane
         self.request = request
         self.tenant = tenant
+        self.id: str = request.path_params.get("id", "")
+        """The stored object that the path names; "" = none."""
         self.alias = ""
         self.tier = ""
         self.upstream = ""

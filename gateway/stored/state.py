@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from gateway.metrics import Counter, gauge
+from gateway.stored.ledger import unmetered
+from gateway.stored.naming import Stored
 from gateway.stored.owners import Owners
 from gateway.stored.vendor import Vendors
 
@@ -23,6 +25,13 @@ class StoredState:
         self.unmetered = {"batch": 0, "response": 0}
         """What ended, or was left to run, and was never fetched; as last counted."""
         self._owners = owners
+
+    async def recount(self) -> None:
+        """Count again what was never fetched. Raises OwnersUnavailable."""
+        counts = await self._owners.ask(
+            lambda db: {kind: unmetered(db, kind) for kind in (Stored.BATCH, Stored.RESPONSE)}
+        )
+        self.unmetered = {kind.value: count for kind, count in counts.items()}
 
     async def close(self) -> None:
         """Hang up on the vendors."""

@@ -26,6 +26,7 @@ TIMEOUT = httpx.Timeout(connect=5.0, read=55.0, write=30.0, pool=5.0)
 WHOLE_S = 120.0
 """How long an answer that is read whole may take."""
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=15.0)
+PASSED = frozenset(name.decode() for name in FORWARDED)
 CANNOT_READ = "The service that keeps it gave an answer that cannot be read."
 
 
@@ -172,8 +173,8 @@ def is_error_only(fields: Mapping[str, object]) -> bool:
 
 def forwarded(response: httpx.Response) -> dict[str, str]:
     """The headers that go on to the client."""
-    known, prefix = {name.decode() for name in FORWARDED}, FORWARDED_PREFIX.decode()
-    return {name: value for name, value in response.headers.items() if name in known or name.startswith(prefix)}
+    prefix = FORWARDED_PREFIX.decode()
+    return {name: value for name, value in response.headers.items() if name in PASSED or name.startswith(prefix)}
 
 
 @contextmanager

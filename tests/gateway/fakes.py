@@ -36,6 +36,14 @@ class FakeBooks:
         await self.disk.wait()
         self.synced.append(intent)
 
+    def late(self, attempt: Attempt) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.told.append(attempt)
+
+    async def flushed(self) -> None:
+        await self.disk.wait()
+
     def end(self, attempt: Attempt) -> None:
         self.told.append(attempt)
 
