@@ -74,11 +74,19 @@ def outline(body: bytes) -> Mapping[str, object] | None:
     return parsed(body)
 
 
+RUNNING = frozenset({"queued", "in_progress"})
+
+
 def identity(fields: Mapping[str, object]) -> tuple[str, str, str, str]:
-    """The id, the model, the first choice's finish reason and the service tier of a whole answer; "" where none is."""
+    """The id, the model, the first choice's finish reason and the service tier of a whole answer; "" where none is.
+
+    A response left to run in the background is on the books under its id when its end is seen, not here.
+    """
     choices = fields.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     finish = text(first.get("finish_reason")) if isinstance(first, dict) else ""
     if fields.get("object") == "response":
         finish = finish_reason(fields)
+        if finish in RUNNING:
+            return "", text(fields.get("model")), "", text(fields.get("service_tier"))
     return text(fields.get("id")), text(fields.get("model")), finish, text(fields.get("service_tier"))

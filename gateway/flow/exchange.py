@@ -34,9 +34,11 @@ from gateway.flow.trial import Trial
 from gateway.ladder import NO_QUOTE, Tried
 from gateway.relay.coalesce import Coalescer
 from gateway.stored.gate import check as check_owners
+from gateway.stored.keeping import Keeper
 from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival, Client
 from gateway.wire.body import read
+from gateway.wire.kinds import Kind
 
 
 class Exchange:
@@ -189,7 +191,8 @@ class Exchange:
         intent = self._record.intent(rung, move.because, move.quote, len(self._body), endpoint)
         if go.hold is not None:
             plane.budgets.open[intent.attempt_id] = go.hold
-        trial = self._trial = Trial(plane, self, intent, request, go.ticket, lease)
+        owner = Keeper(plane, self, lambda: self._finished) if request.kind is Kind.RESPONSES else self
+        trial = self._trial = Trial(plane, owner, intent, request, go.ticket, lease)
         if move.extra:
             plane.tasks.spawn(self._launch_synced(trial, fresh=move.fresh))
             return
@@ -267,6 +270,11 @@ class Exchange:
         if answer is not None and (answer.status != 429 or self._vendor is None):
             self._vendor = (trial, answer)
         self._advance()
+
+    def unkept(self, trial: Trial, error: GatewayError) -> None:
+        """The answer came, but whose it is could not be recorded."""
+        trial.stop(Outcome.CANCELLED, Reason.JOURNAL_FULL)
+        self._end(Outcome.ERROR, Reason.JOURNAL_FULL, error)
 
     # Ends
 
