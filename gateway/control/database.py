@@ -94,8 +94,9 @@ class Database:
         raise ControlUnavailable("the control database is too busy: others' transactions came between every time")
 
     def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
+        """Close every connection; the one of a database in memory once nobody is at it."""
+        with self._lock:
+            self._engine.dispose()
 
 
 def _engine(url: URL) -> Engine:

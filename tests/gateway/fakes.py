@@ -77,6 +77,7 @@ class Received:
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    method: str = ""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the caller hung up on it."""
 
@@ -132,6 +133,7 @@ class Line(asyncio.Protocol):
         self._request.body += body
 
     def on_message_complete(self) -> None:
+        self._request.method = self._parser.get_method().decode()
         self._upstream.take(self, self._request)
 
     def write(self, data: bytes) -> None:
