@@ -15,7 +15,7 @@ from gateway.wire.kinds import Kind
 KINDS = {kind.route: kind for kind in Kind}
 
 
-class LineTooLong(InvalidRequest):
+class LineTooLong(ValueError):
     """A line goes beyond its bound."""
 
 
@@ -58,7 +58,7 @@ class Cutter:
 
     def _check(self, size: int, behind: int = 1) -> None:
         if size > self._line_max:
-            raise LineTooLong(f"Line {self.number + behind} is longer than {self._line_max} bytes.", param="file")
+            raise LineTooLong(f"Line {self.number + behind} is longer than {self._line_max} bytes.")
 
 
 @dataclass(frozen=True, slots=True)

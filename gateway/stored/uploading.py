@@ -24,7 +24,7 @@ from gateway.stored.call import Call, ClientGone
 from gateway.stored.form import FIELD_BYTES_MAX, Event, FormWriter, PartBegins, PartEnds, events
 from gateway.stored.gate import where
 from gateway.stored.ledger import ID_MAX, Owned
-from gateway.stored.lines import Cutter, at_line, fault, read_line
+from gateway.stored.lines import Cutter, LineTooLong, at_line, fault, read_line
 from gateway.stored.naming import Stored, mentions, named_in
 from gateway.stored.placing import FOR_BATCHES, FOR_FILES, HEADER, only_place, place_for_alias
 from gateway.stored.vendor import CANNOT_READ, Answer, VendorRefused
@@ -125,12 +125,15 @@ class Place:
     async def fitted(self, data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """A batch's lines, as the upstream takes them; the first decides where. Raises CallerError naming the line."""
         cutter = Cutter(self._plane.config.max_body_bytes)
-        async for piece in data:
-            out = bytearray()
-            for text in cutter.feed(piece):
-                out += await self._fit(text, cutter.number)
-            if out:
-                yield bytes(out)
+        try:
+            async for piece in data:
+                out = bytearray()
+                for text in cutter.feed(piece):
+                    out += await self._fit(text, cutter.number)
+                if out:
+                    yield bytes(out)
+        except LineTooLong as error:
+            raise InvalidRequest(str(error), param="file") from None
         for text in cutter.end():
             yield await self._fit(text, cutter.number)
 
