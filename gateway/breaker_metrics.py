@@ -35,3 +35,8 @@ def breaker_metrics(breakers: Breakers, now: float) -> Iterator[Metric]:
     for place, count in regions.count.items():
         count_of.add_metric(place, count)
     yield count_of
+    text = "Recoveries that took longer than the tier's sla.recovery_s."
+    late = CounterMetricFamily("tollway_region_recoveries_late", text, labels=("tier", *PLACE))
+    for promise, times in breakers.recoveries_late.items():
+        late.add_metric(promise, times)
+    yield late

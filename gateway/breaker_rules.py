@@ -41,4 +41,7 @@ def rules_of(config: RoutingConfig) -> Rules:
             if upstream.region
         },
         brownout_tenants=min(given.brownout.tenants, len(config.tenants)),
+        recovery_s={
+            tier.name: tier.sla.recovery_s for tier in config.tiers.values() if tier.sla.recovery_s is not None
+        },
     )

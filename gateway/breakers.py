@@ -65,6 +65,8 @@ class Rules:
     places: Mapping[str, Place]
     """By upstream, of those whose region is configured."""
     brownout_tenants: int
+    recovery_s: Mapping[str, float]
+    """By tier, of those that promise how soon a region recovers."""
 
     def policy_of(self, tier: str) -> Policy:
         """The policy that holds for that tier's requests."""
@@ -118,6 +120,9 @@ class Breakers:
         """What moved and was not taken yet, in order."""
         self.transitions: dict[tuple[str, str, str, str], int] = {}
         """How often, by upstream, state before, state after and cause."""
+
+        self.recoveries_late: dict[tuple[str, str, str], int] = {}
+        """How often, by tier, provider and region, a recovery took longer than the tier promises."""
 
     def admit(self, key: Key, tier: str, now: float, *, last: bool = False) -> Ticket | None:
         """Leave to call, or None while the upstream has its rest. `last` says that the request has nowhere else to go:
@@ -273,4 +278,8 @@ class Breakers:
             self._tell(turn, RECOVERED if turn.recovery_s is not None else cause, failures)
 
     def _tell(self, turn: Turn, cause: str, failures: int) -> None:
+        for tier, promised_s in self._rules.recovery_s.items():
+            if turn.recovery_s is not None and turn.recovery_s > promised_s:
+                late = (tier, *turn.place)
+                self.recoveries_late[late] = self.recoveries_late.get(late, 0) + 1
         self.moves.append(Move(None, turn.place, turn.before, turn.after, cause, failures, turn.recovery_s))

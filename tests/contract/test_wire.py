@@ -96,8 +96,9 @@ def of_attempt(attempt: Attempt) -> dict[str, object]:
 def of_operation(operation: Operation) -> dict[str, object]:
     """What the row of an operation must say."""
     known = operation.completeness is not Completeness.UNKNOWN
+    not_columns = {"usage", "shared_trace_id", "shared_span_id"}  # A link of the span: its attempt's id is a column.
     return {
-        **{field.name: getattr(operation, field.name) for field in fields(Operation) if field.name != "usage"},
+        **{field.name: getattr(operation, field.name) for field in fields(Operation) if field.name not in not_columns},
         **{field.name: getattr(operation.usage, field.name) if known else 0 for field in fields(Usage)},
         "duration_seconds": (operation.ended_at - operation.started_at) / 1e9,
         "service": SERVICE_NAME,

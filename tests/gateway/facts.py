@@ -165,7 +165,8 @@ operations = st.builds(
     error_type=st.sampled_from(["", *Reason]), http_status=st.integers(0, 599), attempts=_counts,
     fallback_depth=st.integers(0, 255), queue_seconds=_seconds, first_token_seconds=st.none() | _seconds,
     stream=st.booleans(), cache_status=_texts, user_agent=_texts, operation=_texts, route=_texts, tool_format=_texts,
-    saved_usd=st.none() | _costs, shared_attempt_id=st.just("") | _hex(32), usage=st.builds(Usage, *[_counts] * 6),
+    saved_usd=st.none() | _costs, shared_attempt_id=st.just("") | _hex(32), shared_trace_id=_hex(32),
+    shared_span_id=st.just("") | _hex(16), usage=st.builds(Usage, *[_counts] * 6),
     completeness=st.sampled_from(Completeness),
 )  # fmt: skip
 transitions = st.builds(

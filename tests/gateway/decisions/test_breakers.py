@@ -22,6 +22,7 @@ RULES = Rules(
     ),
     places={"u0": EU},
     brownout_tenants=2,
+    recovery_s={"interactive": 11.9, "batch": 12.0},
 )  # fmt: skip
 
 
@@ -176,6 +177,7 @@ def test_a_browned_out_region_is_skipped_but_by_those_whose_own_breaker_decides(
         Move(None, EU, "open", "half_open", "server_error", 0),
         Move(None, EU, "half_open", "closed", "recovered", 0, 12.0),
     ]
+    assert breakers.recoveries_late == {("interactive", "openai", "eu"): 1}
 
 
 def test_a_region_whose_breakers_nobody_probes_is_tried_again_after_a_while() -> None:

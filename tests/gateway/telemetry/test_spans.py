@@ -152,8 +152,10 @@ def expected_operation(operation: Operation) -> Span:
             names.USAGE_CACHE_READ: usage.cache_read, names.USAGE_CACHE_WRITE: usage.cache_write,
             names.USAGE_CACHE_WRITE_1H: usage.cache_write_1h, names.USAGE_REASONING: usage.reasoning,
         }  # fmt: skip
+    shared = {"trace_id": bytes.fromhex(operation.shared_trace_id), "span_id": bytes.fromhex(operation.shared_span_id)}
     return span_of(
         always | {key: value for key, value in present.items() if value},
+        links=[Span.Link(**shared)] if operation.shared_span_id else [],
         trace_id=bytes.fromhex(operation.trace_id), span_id=bytes.fromhex(operation.span_id),
         parent_span_id=bytes.fromhex(operation.parent_span_id), kind=Span.SPAN_KIND_SERVER,
         name=f"{operation.operation} {operation.alias}", start_time_unix_nano=operation.started_at,
