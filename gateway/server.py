@@ -10,6 +10,7 @@ import gc
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -52,6 +53,8 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. `read_again` gives the configuration as it stands at a SIGHUP, or raises
     ConfigError. Raises SystemExit with one line when the address or the journal cannot be had."""
+    early = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: early.set())  # It must not end a process that does not serve yet.
     sock = listening_socket(config.listen)
     try:
         journal = Journal(data_dir / "gateway" / "journal", "w0", limits=Limits(max_bytes=config.journal_max_bytes))
@@ -72,7 +75,7 @@ def run(
     operational.watch(shipping.gauges())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(config, journal, sock, database, read_again, shipping))
+            runner.run(serve(config, journal, sock, database, read_again, shipping, early))
     finally:
         if not shipper.drain(SHIP_S):
             logger.warning("not every span was acknowledged; the next start ships the rest")
@@ -88,14 +91,18 @@ async def serve(
     database: Database,
     read_again: Callable[[], Reread] | None,
     shipping: Shipping,
+    early: threading.Event,
 ) -> None:
-    """Serve on a listening socket until the process is told to stop; every request is on the books at the end."""
+    """Serve on a listening socket until the process is told to stop; every request is on the books at the end. `early`
+    is set by a SIGHUP that came before."""
     loop = asyncio.get_running_loop()
     serving = Serving(Plane(config, books, loop, database), read_again)
     serving.follow(lambda plane: plane.metrics.also(shipping.metrics))
     await serving.plane.budgets.read()
     server = GatewayServer(serving, shipping)
     loop.add_signal_handler(signal.SIGHUP, lambda: serving.plane.tasks.spawn(_reload(serving)))
+    if early.is_set():
+        serving.plane.tasks.spawn(_reload(serving))
     # A request leaves no cycles behind, so the collector has next to nothing to find: it need not look at what was
     # made at the start (9% of the CPU under load, before), nor often.
     gc.collect()
@@ -107,6 +114,7 @@ async def serve(
         await server.serve(sockets=[sock])
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         await serving.plane.close()
 
 

@@ -183,3 +183,17 @@ async def test_a_months_spend_survives_a_kill_and_is_at_most_overstated(
     spent = Decimal("0.00021") * (20 + after.count(200))
     assert set(after) == {200, 402}
     assert Decimal("0.0077") < spent <= Decimal("0.01"), "one worst case did not fit any more, one was lost to the kill"
+
+
+async def test_a_sighup_before_it_serves_is_heeded_once_it_does(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    port = free_port()
+    journal = tmp_path / "gateway" / "journal"
+    async with running(tmp_path, upstream.url, port) as process, httpx.AsyncClient(trust_env=False) as client:
+        await until(journal.exists, 30)  # Its start has come so far, and no further for a while.
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: listens(port), 30)
+        sign, text = 'tollway_config_reloads_total{result="unchanged"} 1.0', ""
+        async with asyncio.timeout(10):
+            while sign not in text:
+                text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        assert process.returncode is None
