@@ -106,6 +106,7 @@ PARAMETERS = [
         "x-request-id": "What the caller names its request: 1 to 128 visible ASCII characters, else one is made.",
         "x-tollway-tier": "A tier other than the model's own, where the key may use it.",
         "x-tollway-session": "What belongs together: an agent's run, a conversation. Only a hash of it is kept.",
+        "x-tollway-cache": "Of the answer cache: use (although there is chance in the answer) or no-store.",
     }.items()
 ]
 REQUIRED = {Kind.CHAT: "messages", Kind.COMPLETIONS: "prompt", Kind.EMBEDDINGS: "input"}

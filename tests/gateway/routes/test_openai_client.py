@@ -46,6 +46,24 @@ async def test_a_chat(upstream: ScriptedUpstream) -> None:
     assert upstream.received[0].json["seed"] == 7
 
 
+async def test_a_kept_answer_is_the_one_that_was_given_whole_and_streamed(upstream: ScriptedUpstream) -> None:
+    call = {"name": "f", "arguments": '{"a": 1}'}
+    delta = {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": call}]}
+    tool_call = {**chunk(), "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    pieces = [ROLE, event(chunk("Hel\u00e9")), event(tool_call), event(chunk(finish="tool_calls")), DONE]
+    upstream.script.extend([answer(chat("Hi.")), stream(*pieces)])
+    wanted: Any = {"model": "fast", "messages": HI, "temperature": 0}
+    async with gateway(routing(upstream.url, cache={"mode": "exact"})) as served, client(served) as ai:
+        whole = [await ai.chat.completions.create(**wanted) for _ in range(2)]
+        streams = [[c async for c in await ai.chat.completions.create(**wanted, stream=True)] for _ in range(2)]
+        statuses = [operation.cache_status for operation in served.books.operations]
+    assert whole[0] == whole[1]
+    assert streams[0] == streams[1]
+    assert streams[1][2].choices[0].delta.tool_calls[0].function.arguments == '{"a": 1}'
+    assert statuses == ["miss", "hit", "miss", "hit"]
+    assert len(upstream.received) == 2
+
+
 async def test_a_stream_with_and_without_its_usage(upstream: ScriptedUpstream) -> None:
     upstream.always = stream(*events("Hel", "lo"))
     async with gateway(routing(upstream.url)) as served, client(served) as ai:
