@@ -6,12 +6,9 @@ came of the request. No session, or no armed fuse, and there is no watch.
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from gateway.config import Tier
-from gateway.domain.attempt import Intent
-from gateway.domain.rate_card import RateBook, Unpriced, price
 from gateway.domain.usage import Usage
 from gateway.errors import FuseTripped
 from gateway.fuse import Bound, Bounds, SessionFuse, ToolCall, Tripped
@@ -103,21 +100,9 @@ class Watch:
             self.flows(body)
         self.ended(None if stream else body, now)
 
-    def spent(self, usage: Usage, usd: Decimal, now: float) -> None:
-        """An attempt, or a slice of one, used so much."""
-        self._fuse.spent(usage.input_total + usage.output_total, usd, now)
-
-
-def dollars(intent: Intent, cards: RateBook, usage: Usage) -> Decimal:
-    """What `usage` of an attempt costs by the card in force at its start; 0 where no card in dollars says."""
-    at = datetime.fromtimestamp(intent.started_at / 1e9, UTC)
-    card = cards.in_force(provider=intent.provider, account=intent.account, model=intent.model, at=at)
-    if card is None or card.currency != "USD":
-        return Decimal(0)
-    try:
-        return price(usage, card).amount
-    except Unpriced:
-        return Decimal(0)
+    def spent(self, usage: Usage, usd: Decimal | None, now: float) -> None:
+        """An attempt, or a slice of one, used so much; what no card prices (None) costs the fuse nothing."""
+        self._fuse.spent(usage.input_total + usage.output_total, usd or Decimal(0), now)
 
 
 def told(tripped: Tripped, bounds: Bounds) -> str:

@@ -71,6 +71,10 @@ class Batches:
     def drain(self) -> None:
         """Let all who are gathered go now, and gather nobody from now on."""
         self._draining = True
+        self.release()
+
+    def release(self) -> None:
+        """Let all who are gathered go now."""
         for line in self._tiers.values():
             line.close()
 

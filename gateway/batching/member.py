@@ -19,6 +19,7 @@ from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.ids import UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
+from gateway.errors import QueueFull, QueueTimeout
 from gateway.flow.answer import request_id_of
 from gateway.flow.booking import book_operation, normalised
 from gateway.flow.exchange import Exchange
@@ -51,7 +52,8 @@ class Member(Exchange):
             tokens = forecast.prompt_tokens(len(request.body))
         else:
             tokens = self.inputs.size if self.inputs.tokens else forecast.prompt_tokens(self.inputs.size)
-        self._plane.batches.gather(self, tier, key, kind=request.kind, tokens=tokens, inputs=request.finishes)
+        inputs = 1 if key is None else request.finishes
+        self._plane.batches.gather(self, tier, key, kind=request.kind, tokens=tokens, inputs=inputs)
 
     def _key(self) -> bytes | None:
         """What those it may share a call with have in common; None if it may share none."""
@@ -84,8 +86,14 @@ class Member(Exchange):
         inputs = [own for _, own in sharing]
         request = self._record.request
         fields = joined(request.kind, request.fields, inputs)
+        try:
+            body = orjson.dumps(fields)
+        except orjson.JSONEncodeError:  # Nested deeper than can be written again.
+            for who, _ in sharing:
+                who.go()
+            return
         count = sum(len(own.items) for own in inputs)
-        merged = replace(request, body=orjson.dumps(fields), fields=fields, inputs=count)
+        merged = replace(request, body=body, fields=fields, inputs=count)
         records = [who.record for who, _ in sharing]
         self._led = self._record.for_batch(merged, records, self._route.tier.micro_batch_ms)
         parts = [Part(len(own.items), own.size) for own in inputs]
@@ -106,6 +114,10 @@ class Member(Exchange):
     def slot_granted(self, waited_s: float) -> None:
         """Go; what it waited before it asked is waited too."""
         super().slot_granted(waited_s + self._waited_s)
+
+    def slot_denied(self, error: QueueFull | QueueTimeout, waited_s: float) -> None:
+        """There is no slot."""
+        super().slot_denied(error, waited_s + self._waited_s)
 
     # Leaving
 
@@ -145,9 +157,13 @@ class Member(Exchange):
 
     def sliced(self, ended: Ended, own: Slice) -> None:
         """It was answered with this slice."""
+        try:
+            body = orjson.dumps(own.fields)
+        except orjson.JSONEncodeError:  # Nested deeper than can be written again.
+            self.go_again(ended)
+            return
         usage = normalised(own.usage)
         part = self._told(ended, usage)
-        body = orjson.dumps(own.fields)
         if part is not None:
             self._gates.attempted(part)
             self._gates.answered(part, ended.headers, body)

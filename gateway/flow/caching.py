@@ -7,7 +7,6 @@ whose cache is off has none of this.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -18,10 +17,11 @@ from gateway.cache.verdict import HEADER, Status, Wish, keepable, verdict
 from gateway.catalogue import Route
 from gateway.config.policies import Cache
 from gateway.domain.attempt import Attempt, Outcome
-from gateway.domain.rate_card import RateBook, Unpriced, price
+from gateway.domain.rate_card import RateBook
 from gateway.domain.usage import Completeness
 from gateway.errors import InvalidRequest
 from gateway.metrics import Counter, gauge
+from gateway.spent import spent_usd
 from gateway.upstream.sink import Headers
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest
@@ -187,12 +187,6 @@ def wish_of(arrival: Arrival) -> Wish | None:
 def cost_usd(attempt: Attempt, cards: RateBook) -> Decimal | None:
     """What an attempt cost, in dollars, by the card in force at its start; None where its usage or the price is not
     known."""
-    intent = attempt.intent
-    at = datetime.fromtimestamp(intent.started_at / 1e9, UTC)
-    card = cards.in_force(provider=intent.provider, account=intent.account, model=intent.model, at=at)
-    if card is None or card.currency != "USD" or attempt.completeness is not Completeness.MEASURED:
+    if attempt.completeness is not Completeness.MEASURED:
         return None
-    try:
-        return price(attempt.usage, card).amount
-    except Unpriced:
-        return None
+    return spent_usd(attempt.intent, attempt.usage, cards)

@@ -19,8 +19,9 @@ from gateway.flow.caching import Recording
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.templating import observe
-from gateway.fuses import Watch, dollars
+from gateway.fuses import Watch
 from gateway.quota import Quota
+from gateway.spent import spent_usd
 from gateway.upstream.sink import Headers
 from gateway.wire.arrival import Arrival
 
@@ -83,7 +84,7 @@ class Gates:
     def attempted(self, attempt: Attempt) -> None:
         """An attempt of it has ended."""
         if self._watch is not None:
-            usd = dollars(attempt.intent, self._plane.config.rate_cards, attempt.usage)
+            usd = spent_usd(attempt.intent, attempt.usage, self._plane.config.rate_cards)
             self._watch.spent(attempt.usage, usd, clock.monotonic())
 
     def flows(self, piece: bytes) -> None:

@@ -41,7 +41,7 @@ CARRIED = {
     "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
     "owners": "the same",
     "stored": "the same clients, each until its upstream's entry changes",
-    "batches": "the same: who is gathered goes when its window ends",
+    "batches": "the same; who is gathered goes at once, on the plane it began on",
     "fuses": "the same sessions; one whose bounds changed starts anew",
     "throttle": "the same quotas and calls under way, under the new bounds",
     "budgets": "the same accounts, under the new limits",
@@ -141,6 +141,7 @@ class Serving:
 def successor(old: Plane, config: RoutingConfig) -> Plane:
     """The plane of that configuration, with what is carried over from the one that served before. There is no await in
     here, so no request sees a half of each."""
+    old.batches.release()
     new = Plane(config, old.books, old.loop, old.database, old.draw)
     new.lanes, new.tasks, new.exchanges, new.fuses = old.lanes, old.tasks, old.exchanges, old.fuses
     new.owners, new.stored = old.owners, old.stored

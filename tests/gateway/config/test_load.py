@@ -162,3 +162,9 @@ def test_an_alias_cannot_hold_more_slots_than_its_tier_has(folder: Path) -> None
 )
 def test_caps_and_reserves_that_a_tier_cannot_hold_refuse_to_start(folder: Path, cap: str) -> None:
     assert len(faults(GOOD.replace("max_inflight: 4", f"max_inflight: 4, {cap}"), folder)) == 1
+
+
+def test_a_tier_that_gathers_needs_room_to_wait_in(folder: Path) -> None:
+    text = GOOD.replace("{max_inflight: 4}", "{max_inflight: 4, micro_batch_ms: 20}")
+    assert "max_queue is 0; give it room" in faults(text, folder)[0]
+    assert load_text(text.replace("20}", "20, max_queue: 1}"), RoutingFile, folder=folder, env=ENV)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections import Counter
 from dataclasses import astuple
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
+from gateway.flow.reload import successor
 from tests.gateway.fakes import Line, Received, ScriptedUpstream, answer, chat, error, events, silence, stream
 from tests.gateway.serving import ACME, GLOBEX, Gateway, gateway, post, routing, until
 
@@ -466,3 +468,81 @@ async def test_a_sessions_fuse_counts_its_slice(upstream: ScriptedUpstream) -> N
         again = await asyncio.gather(embed(served, "a", headers=small), embed(served, "b", headers=large))
     assert [one.status_code for one in again] == [200, 403]
     assert attempt.intent.session == ""
+
+
+async def test_every_token_of_the_vendors_is_on_the_books_exactly_once(upstream: ScriptedUpstream) -> None:
+    draw = random.Random(7)
+    words = ["a", "bb", "ccc" * 9, "bad", ["x", "yy"], [1, 2, 3], [[4], [5, 6]]]
+    asked = [(draw.choice(words), draw.choice([ACME, GLOBEX]), draw.choice([8, 9])) for _ in range(60)]
+    vendors = 0
+
+    async def counting(line: Line, request: Received) -> None:
+        nonlocal vendors
+        if b"bad" not in request.body:
+            vendors += embedded(request.json)["usage"]["prompt_tokens"]
+        await vendor(line, request)
+
+    upstream.always = counting
+    async with gateway(batching(upstream.url, max_queue=100)) as served:
+        got = await asyncio.gather(*(embed(served, given, key, dimensions=size) for given, key, size in asked))
+        attempts, operations = served.books.attempts, served.books.operations
+    assert len(upstream.received) < len(asked)
+    for one, (given, _, _) in zip(got, asked, strict=True):
+        if given == "bad":
+            assert one.status_code == 400
+        else:
+            expected = [(entry["index"], entry["embedding"][0]) for entry in embedded({"input": given})["data"]]
+            assert vectors(one) == expected
+    assert sum(attempt.usage.input_total for attempt in attempts) == vendors
+    assert len({attempt.intent.attempt_id for attempt in attempts}) == len(attempts) == len(upstream.received)
+    alone = sum(attempt.usage.input_total for attempt in attempts if attempt.intent.batch_size == 1)
+    assert sum(operation.usage.input_total for operation in operations) + alone == vendors
+    assert sum(operation.attempts for operation in operations) == len(attempts)
+    for attempt in attempts:
+        members = [o for o in operations if o.shared_attempt_id == attempt.intent.attempt_id]
+        if members:
+            assert {operation.tenant for operation in members} == {attempt.intent.tenant}
+            assert total([operation.usage for operation in members]) == astuple(attempt.usage)
+
+
+async def test_a_body_too_deep_to_be_written_again_goes_as_it_came(upstream: ScriptedUpstream) -> None:
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    async with gateway(batching(upstream.url)) as served:
+        got = await asyncio.gather(embed(served, "a", x=deep), embed(served, "b", x=deep))
+    assert [one.status_code for one in got] == [200, 200]
+    assert [request.json["x"] for request in upstream.received] == [deep, deep]
+
+
+async def test_a_reload_lets_those_who_are_gathered_go(upstream: ScriptedUpstream) -> None:
+    async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS)) as served, asyncio.TaskGroup() as asking:
+        tasks = [asking.create_task(embed(served, text)) for text in ("a", "b")]
+        await until(lambda: dict(served.plane.batches.gathered()) == {("batch",): 2})
+        successor(served.plane, batching(upstream.url, micro_batch_ms=0))
+    assert [task.result().status_code for task in tasks] == [200, 200]
+    assert len(upstream.received) == 1
+
+
+async def test_a_leader_that_left_still_counts_the_shared_attempt(upstream: ScriptedUpstream) -> None:
+    gate = asyncio.Event()
+
+    async def late(line: Line, request: Received) -> None:
+        await gate.wait()
+        await vendor(line, request)
+
+    upstream.script.append(late)
+    async with gateway(batching(upstream.url)) as served:
+        _, leader = await served.raw(raw("leader"))
+        await until(lambda: dict(served.plane.batches.gathered()) == {("batch",): 1})
+        async with asyncio.TaskGroup() as asking:
+            staying = [asking.create_task(embed(served, text)) for text in ("a", "bad")]
+            await until(lambda: upstream.received)
+            leader.close()
+            await until(lambda: served.books.operations)
+            gate.set()
+        attempts, operations = served.books.attempts, served.books.operations
+    assert sorted(task.result().status_code for task in staying) == [200, 400]
+    assert operations[0].attempts == 1
+    assert operations[0].span_id == attempts[0].intent.parent_span_id
+    assert sum(operation.attempts for operation in operations) == len(attempts) == 3
