@@ -51,10 +51,7 @@ def shared_key(
     if kind not in FIELDS or fields.get("stream"):
         return None
     rest = {name: value for name, value in fields.items() if name != FIELDS[kind]}
-    try:
-        canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    except RecursionError:
-        return None
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     parts = [tenant, alias, tier, kind, "tokens" if tokens else "texts"]
     parts += [headers.decode("latin-1"), canonical]
     return hashlib.blake2b("\0".join(f"{len(part)}:{part}" for part in parts).encode(), digest_size=20).digest()

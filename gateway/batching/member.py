@@ -86,14 +86,8 @@ class Member(Exchange):
         inputs = [own for _, own in sharing]
         request = self._record.request
         fields = joined(request.kind, request.fields, inputs)
-        try:
-            body = orjson.dumps(fields)
-        except orjson.JSONEncodeError:  # Nested deeper than can be written again.
-            for who, _ in sharing:
-                who.go()
-            return
         count = sum(len(own.items) for own in inputs)
-        merged = replace(request, body=body, fields=fields, inputs=count)
+        merged = replace(request, body=orjson.dumps(fields), fields=fields, inputs=count)
         records = [who.record for who, _ in sharing]
         self._led = self._record.for_batch(merged, records, self._route.tier.micro_batch_ms)
         parts = [Part(len(own.items), own.size) for own in inputs]

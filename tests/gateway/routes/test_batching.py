@@ -505,16 +505,6 @@ async def test_every_token_of_the_vendors_is_on_the_books_exactly_once(upstream:
             assert total([operation.usage for operation in members]) == astuple(attempt.usage)
 
 
-async def test_a_body_too_deep_to_be_written_again_goes_as_it_came(upstream: ScriptedUpstream) -> None:
-    deep: Any = 1
-    for _ in range(300):
-        deep = [deep]
-    async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(embed(served, "a", x=deep), embed(served, "b", x=deep))
-    assert [one.status_code for one in got] == [200, 200]
-    assert [request.json["x"] for request in upstream.received] == [deep, deep]
-
-
 async def test_a_reload_lets_those_who_are_gathered_go(upstream: ScriptedUpstream) -> None:
     async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS)) as served, asyncio.TaskGroup() as asking:
         tasks = [asking.create_task(embed(served, text)) for text in ("a", "b")]
