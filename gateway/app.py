@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
@@ -20,7 +20,7 @@ from gateway.domain import clock
 from gateway.errors import CallerError, GatewayError, Internal, MethodNotAllowed, Unauthenticated, UnknownRoute
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
-from gateway.openapi import ERROR_RESPONSES, operation
+from gateway.openapi import ERROR_RESPONSES, MODEL_RESPONSES, operation
 from gateway.stored.routes import install as install_stored
 from gateway.wire.arrival import request_id
 from gateway.wire.kinds import Kind
@@ -64,7 +64,7 @@ def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None,
         ready = served is not None and not served.draining
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
-    @app.get("/metrics", summary="Prometheus metrics")
+    @app.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(plane().metrics)
@@ -92,7 +92,7 @@ def _install_models(app: FastAPI, plane: Callable[[], Plane], tenant: Callable[[
         aliases = served.catalogue.aliases_of(caller)
         return JSONResponse(models_list.listing(served.config, caller, aliases, clock.utc_now()))
 
-    @app.get("/v1/models/{name:path}", summary="One of the caller's own aliases", responses=ERROR_RESPONSES)
+    @app.get("/v1/models/{name:path}", summary="One of the caller's own aliases", responses=MODEL_RESPONSES)
     async def model(request: Request, name: str) -> Response:
         served, caller = plane(), tenant(request)
         alias = served.catalogue.own(caller, name)

@@ -45,6 +45,7 @@ def _error(text: str) -> dict[str, Any]:
 
 
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {401: _error("`invalid_api_key`")}
+MODEL_RESPONSES = {**ERROR_RESPONSES, 404: _error("`model_not_found`")}
 
 
 def _errors() -> dict[str, Any]:
@@ -137,7 +138,7 @@ def operation(kind: Kind) -> dict[str, Any]:
     """The OpenAPI operation of a POST to that kind's route."""
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     if kind is not Kind.EMBEDDINGS:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {}
     words = "The vendor's own answer" + ("." if len(content) == 1 else "; server-sent events when `stream` is true.")
     body = {"required": True, "content": {"application/json": {"schema": body_schema(kind)}}}
     return {
