@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from analytics.reconciliation import VarianceClass
-from gateway import errors
+from gateway import errors, openapi
+from gateway.flow.answer import FORWARDED, FORWARDED_PREFIX
+from gateway.identity import BODY_IDS
+from gateway.upstream.endpoint import PRIVATE, PRIVATE_PREFIXES
+from gateway.wire.kinds import Kind
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
 
@@ -52,3 +56,27 @@ def test_every_picture_is_there() -> None:
     pictures = [line.split("](")[1].rstrip(")") for line in README.splitlines() if line.startswith("![")]
     assert pictures
     assert [picture for picture in pictures if not (root / picture).is_file()] == []
+
+
+WIRE = (Path(__file__).resolve().parents[2] / "deploy" / "docs" / "wire.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(name.decode() for name in FORWARDED),
+        FORWARDED_PREFIX.decode() + "*",
+        *openapi.HEADERS,
+        *(parameter["name"] for parameter in openapi.PARAMETERS),
+        *BODY_IDS,
+        *sorted(name.decode() for name in PRIVATE - {b"cookie"}),
+        *(prefix.decode() + "*" for prefix in PRIVATE_PREFIXES),
+    ],
+)
+def test_what_the_gateway_does_with_a_header_is_told(name: str) -> None:
+    assert f"`{name}`" in WIRE
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_field_that_is_checked_is_told(kind: Kind) -> None:
+    assert [name for name in openapi.body_schema(kind)["properties"] if f"`{name}`" not in WIRE] == []
