@@ -1,4 +1,4 @@
-"""A skip is a failure where everything has to have run, but for what says that it may be missing, which is told aloud."""
+"""A skip is a failure where all has to have run, but for what says that it may be missing, which is told aloud."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def run(folder: Path, *options: str) -> str:
 def test_under_no_skips_only_what_may_be_missing_may_be_skipped(tmp_path: Path) -> None:
     said = run(tmp_path, "--no-skips")
     assert "2 failed, 1 passed, 1 skipped" in said
-    assert "skipped, and --no-skips is set: Skipped: no browser" in said
+    assert "skipped, and --no-skips is set: no browser" in said
 
 
 def test_what_was_not_shown_is_said_at_the_end_with_its_reason(tmp_path: Path) -> None:
