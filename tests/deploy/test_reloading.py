@@ -107,7 +107,7 @@ def test_a_sighup_to_up_reaches_the_gateway_and_ends_nothing(tmp_path: Path) -> 
 
 def test_the_gateway_has_longer_to_stop_than_its_streams_have_to_end(tmp_path: Path) -> None:
     config = config_in(tmp_path)
-    config.write_text(config.read_text().replace("gateway:\n", "gateway:\n  drain_s: 600\n"))
+    config.write_text(config.read_text().replace("drain_s: 8 ", "drain_s: 600 "))
     within = {part.name: part.stop_within_s for part in parts(read(config, ENV))}
     assert within["gateway"] > 600 + 2
     assert within["collector"] == 15
