@@ -1,14 +1,16 @@
 """Budgets over real sockets: what is reserved before a call, what is settled after it, and who is refused."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
-from gateway.control.database import Database
+from gateway.control.database import MEMORY, Database, Result
 from gateway.domain.attempt import Outcome
 from tests.gateway.fakes import (
     ROLE,
@@ -193,6 +195,42 @@ async def test_the_worst_case_stays_with_the_month_unless_the_vendor_cannot_have
             await ask(served)
         used = Decimal(state(served)["used_usd"])
     assert used > Decimal("0.001") if how != "refused" else used == 0
+
+
+async def test_a_rung_whose_breaker_is_open_has_nothing_reserved(upstream: ScriptedUpstream) -> None:
+    upstream.always = error(500)
+    breaker = {"breaker": {"consecutive_failures": 1, "cooldown_s": 60}}
+    async with gateway(routing(upstream.url, **budget(month_usd="1"), **breaker)) as served:
+        for _ in range(3):
+            await ask(served)
+        assert state(served)["used_usd"] == "0"
+    assert [end[1] for end in ends(served)] == ["server_error", "breaker_open", "breaker_open"]
+
+
+class SlowDatabase(Database):
+    """One whose work is done when the gate opens."""
+
+    gate: asyncio.Event
+
+    async def aside(self, work: Callable[[Connection], Result]) -> Result:
+        await self.gate.wait()
+        return await super().aside(work)
+
+
+async def test_a_client_that_hangs_up_while_its_budget_is_asked_is_not_called_for(upstream: ScriptedUpstream) -> None:
+    control = SlowDatabase(MEMORY)
+    control.gate = asyncio.Event()
+    async with gateway(routing(upstream.url, **budget(month_usd="1")), database=control) as served:
+        asking = asyncio.get_running_loop().create_task(ask(served))
+        await until(lambda: served.plane.pools["interactive"].inflight)
+        asking.cancel()
+        await until(lambda: served.books.operations)
+        control.gate.set()
+        assert (await ask(served)).status_code == 200
+        assert state(served)["reserved_usd"] == "0"
+    assert len(upstream.received) == 1
+    assert [o.outcome for o in served.books.operations] == [Outcome.CANCELLED, Outcome.OK]
+    control.close()
 
 
 async def test_a_months_total_outlives_the_gateway(upstream: ScriptedUpstream, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ async def test_a_pause_is_not_begun_that_would_end_after_the_deadline(upstream: 
 
 @pytest.mark.parametrize("how", ["hangs up", "is stopped"])
 async def test_a_pause_ends_with_its_request(upstream: ScriptedUpstream, how: str) -> None:
-    upstream.always = error(429, retry_after="4")
+    upstream.always = error(429, retry_after_ms="300")
     async with gateway(routing(upstream.url, tiers=PATIENT)) as served:
         asking = asyncio.get_running_loop().create_task(ask(served))
         await until(lambda: served.books.attempts)
@@ -162,9 +162,11 @@ async def test_a_pause_ends_with_its_request(upstream: ScriptedUpstream, how: st
         else:
             served.plane.stop()
             assert (await asking).json()["error"]["code"] == "shutting_down"
+        later = clock.monotonic() + 0.5
+        await until(lambda: clock.monotonic() > later)
     [operation] = served.books.operations
     assert (operation.outcome, operation.attempts) == (Outcome.CANCELLED, 1)
-    assert len(upstream.received) == 1
+    assert len(upstream.received) == 1, "the pause would have ended by now"
     assert served.plane.pools["interactive"].inflight == 0
 
 
