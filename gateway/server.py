@@ -29,6 +29,7 @@ from gateway.journal.journal import Journal
 from gateway.journal.limits import Limits
 from gateway.journal.shipper import Endpoint, Shipper
 from gateway.shipping import Shipping
+from gateway.stored.sweeping import sweep_for_ever
 from gateway.telemetry import sdk
 from gateway.wire.connection import GatewayConnection, bound_to
 
@@ -99,6 +100,8 @@ async def serve(
     serving = Serving(Plane(config, books, loop, database), read_again)
     serving.follow(lambda plane: plane.metrics.also(shipping.metrics))
     await serving.plane.budgets.read()
+    plane = serving.plane
+    plane.tasks.spawn(sweep_for_ever(plane.owners, plane.stored))
     server = GatewayServer(serving, shipping)
     loop.add_signal_handler(signal.SIGHUP, lambda: serving.plane.tasks.spawn(_reload(serving)))
     if early.is_set():

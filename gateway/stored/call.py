@@ -61,7 +61,8 @@ class Call:
     @property
     def headers(self) -> dict[str, str]:
         """What every answer carries."""
-        named = {"x-request-id": self.request_id, "x-tollway-alias": self.alias, "x-tollway-upstream": self.upstream}
+        ids = {"x-request-id": self.request_id, "x-tollway-request-id": self.request_id}
+        named = {**ids, "x-tollway-alias": self.alias, "x-tollway-upstream": self.upstream}
         return {name: value for name, value in named.items() if value}
 
     async def own(self, kind: Stored, id_: str, param: str | None = None) -> Owned:
@@ -82,7 +83,7 @@ class Call:
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> Response:
         """A whole answer."""
-        return Response(body, status, {"content-type": "application/json", **headers, **self.headers})
+        return Response(body, status, {"content-type": "application/json", **self.headers, **headers})
 
     def book(self, outcome: Outcome, status: int, reason: Reason | None = None) -> None:
         """Record the request, ended; the first call counts. Never raises."""

@@ -58,7 +58,7 @@ class Stream(Unfinished):
         own = {name: value for name in PASSED_TOO if (value := response.headers.get(name)) is not None}
         kind = response.headers.get("content-type", "application/octet-stream")
         super().__init__(
-            None, response.status_code, {"content-type": kind, **own, **forwarded(response), **call.headers}
+            None, response.status_code, {"content-type": kind, **own, **call.headers, **forwarded(response)}
         )
         if "content-length" not in own:
             del self.headers["content-length"]

@@ -20,6 +20,7 @@ from gateway.errors import AnswerTimeout, UpstreamFailed
 from gateway.flow.answer import ANSWER_BYTES_MAX, FORWARDED, FORWARDED_PREFIX, parsed
 from gateway.flow.blame import blame, is_error
 from gateway.flow.mask import masked
+from gateway.wire.arrival import fits
 
 TIMEOUT = httpx.Timeout(connect=5.0, read=55.0, write=30.0, pool=5.0)
 """Seconds for each step; the client's own connection is given up after 60 without progress."""
@@ -172,9 +173,11 @@ def is_error_only(fields: Mapping[str, object]) -> bool:
 
 
 def forwarded(response: httpx.Response) -> dict[str, str]:
-    """The headers that go on to the client."""
+    """The headers that go on to the client; what the vendor calls the request is among them."""
     prefix = FORWARDED_PREFIX.decode()
-    return {name: value for name, value in response.headers.items() if name in PASSED or name.startswith(prefix)}
+    passed = {name: value for name, value in response.headers.items() if name in PASSED or name.startswith(prefix)}
+    called = response.headers.get("x-request-id", "")
+    return passed | ({"x-request-id": called} if fits(called.encode("latin-1", "replace")) else {})
 
 
 @contextmanager

@@ -30,6 +30,8 @@ PIPELINED_MAX = 16
 LINGER_S = 1.0
 IDLE_S = 75.0
 """How long a connection is kept with nothing under way."""
+UPLOADS = b"/v1/files"
+"""A file may take as long as it likes to arrive, so long as it goes on arriving."""
 READ_S = 60.0
 """How long a request may take to arrive whole."""
 NO_KEY = "Give your key as a bearer token: `Authorization: Bearer <key>`."
@@ -192,6 +194,8 @@ class GatewayConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
         if self._reply is None:
+            if self.url.startswith(UPLOADS):
+                self.reading_since = clock.monotonic()
             super().on_body(body)
         elif not self._reply.receive(body, self.plane.config.max_body_bytes):
             self._reply.admit(None, self._too_large())
