@@ -10,7 +10,7 @@ from functools import cache
 
 import orjson
 
-ESCAPED_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
+ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 """Each letter and the underscore escape to one of these: a text without them has no key that only reads as another."""
 
 
@@ -20,35 +20,32 @@ def spliced(text: bytes, fields: Mapping[str, object], changed: Mapping[str, obj
     edits: list[tuple[int, int, bytes]] = []
     front = b""
     for name, value in changed.items():
-        member = b'"%b":%b' % (name.encode(), orjson.dumps(value))
+        quoted, key, member = _patterns(name)
+        written = b"%b:%b" % (quoted, orjson.dumps(value))
         if name not in fields:
-            front += member + b","
+            front += written + b","
             continue
-        found = _member(text, name)
+        # Most names stand once; of one that is a value too, such as `user`, only the keys count.
+        sure = text.count(quoted) == 1 or len(key.findall(text)) == 1
+        found = member.search(text) if sure else None
         if found is None:
             return orjson.dumps({**fields, **changed})
-        edits.append((*found.span(), member))
-    if any(escaped in text for escaped in ESCAPED_LETTERS):
+        edits.append((*found.span(), written))
+    if b"\\u00" in text and ESCAPED_LETTER.search(text):
         return orjson.dumps({**fields, **changed})
     start = text.index(b"{") + 1
     parts = [text[:start], front]
-    for begin, end, member in sorted(edits):
-        parts += (text[start:begin], member)
+    edits.sort()
+    for begin, end, written in edits:
+        parts += (text[start:begin], written)
         start = end
     parts.append(text[start:])
     return b"".join(parts)
 
 
-def _member(text: bytes, name: str) -> re.Match[bytes] | None:
-    """The one place where a key of that name has a string for its value; None where it is not the only place."""
-    key, member = _patterns(name)
-    # Most names stand once; of one that is a value too, such as `user`, only the keys count.
-    if text.count(b'"%b"' % name.encode()) != 1 and len(key.findall(text)) != 1:
-        return None
-    return member.search(text)
-
-
 @cache
-def _patterns(name: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    key = rb'"%b"\s*:' % re.escape(name).encode()
-    return re.compile(key), re.compile(key + rb'\s*"(?:[^"\\]|\\.)*"')
+def _patterns(name: str) -> tuple[bytes, re.Pattern[bytes], re.Pattern[bytes]]:
+    """The name in quotes, a key of that name, and such a key with a string for its value."""
+    quoted = b'"%b"' % name.encode()
+    key = re.escape(quoted) + rb"\s*:"
+    return quoted, re.compile(key), re.compile(key + rb'\s*"(?:[^"\\]|\\.)*"')
