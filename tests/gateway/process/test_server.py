@@ -43,11 +43,13 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running(
-    folder: Path, url: str, port: int, *, tenants: dict[str, Any] | None = None, **gateway: Any
+    folder: Path, url: str, port: int, *, tenants: Any = None, tiers: Any = None, **gateway: Any
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A gateway process on that port."""
     path = folder / "tollway.yaml"
-    written = settings(url, gateway={"listen": f"127.0.0.1:{port}", **gateway}, tenants=tenants or {})
+    written = settings(
+        url, gateway={"listen": f"127.0.0.1:{port}", **gateway}, tenants=tenants or {}, tiers=tiers or {}
+    )
     path.write_text(yaml.safe_dump(written), "utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, str(path), str(folder), cwd=ROOT, stderr=subprocess.PIPE, env=dict(os.environ)
@@ -78,6 +80,27 @@ async def test_streams_finish_after_a_sigterm_and_no_new_one_begins(tmp_path: Pa
         go_on.set()
         assert b"[DONE]" in await asyncio.wait_for(reader.read(), 5)
         writer.close()
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_who_is_gathered_is_answered_after_a_sigterm(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    data = [{"object": "embedding", "index": i, "embedding": [i]} for i in range(2)]
+    upstream.always = answer({"object": "list", "data": data, "usage": {"prompt_tokens": 2, "total_tokens": 2}})
+    port, tiers = free_port(), {"batch": {"micro_batch_ms": 60_000, "max_queue": 8}}
+    headers = {"authorization": f"Bearer {ACME}"}
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=20)
+    async with running(tmp_path, upstream.url, port, tiers=tiers) as process, client:
+        await until(lambda: listens(port), 30)
+        async with asyncio.TaskGroup() as asking:
+            body = {"model": "bulk", "input": "a"}
+            tasks = [asking.create_task(client.post("/v1/embeddings", json=body)) for _ in range(2)]
+            text = ""
+            async with asyncio.timeout(10):
+                while 'tollway_gathered{tier="batch"} 2.0' not in text:
+                    text = (await client.get("/metrics")).text
+            process.send_signal(signal.SIGTERM)
+        assert [task.result().json()["data"][0]["index"] for task in tasks] == [0, 0]
+        assert len(upstream.received) == 1
         assert await asyncio.wait_for(process.wait(), 15) == 0
 
 

@@ -4,17 +4,21 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import astuple
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from openai import AsyncOpenAI
 
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
 from gateway.flow.reload import successor
 from tests.gateway.fakes import Line, Received, ScriptedUpstream, answer, chat, error, events, silence, stream
-from tests.gateway.serving import ACME, GLOBEX, Gateway, gateway, post, routing, until
+from tests.gateway.serving import ACME, GLOBEX, NO_TLS, Gateway, gateway, post, routing, until
+
+Answer = TypeVar("Answer")
 
 WINDOW_MS = 40
 LONG_MS = 20_000
@@ -22,7 +26,7 @@ LONG_MS = 20_000
 
 
 def batching(url: str, *more: str, **changes: Any) -> Any:
-    tier = {"max_inflight": 8, "max_queue": 16, "max_queue_seconds": 5, "micro_batch_ms": WINDOW_MS, **changes}
+    tier = {"max_inflight": 8, "max_queue": 16, "max_queue_seconds": 5, "micro_batch_ms": LONG_MS, **changes}
     tenants = {"globex": {"tiers": ["interactive", "batch"]}}
     return routing(url, *more, tenants=tenants, tiers={"batch": tier}, aliases={"bulk": {"tier": "batch"}})
 
@@ -75,6 +79,20 @@ async def embed(served: Gateway, given: Any, key: str = ACME, headers: Any = Non
         return await client.post("/v1/embeddings", json=body, headers=headers)
 
 
+async def release(served: Gateway, count: int) -> None:
+    """End the windows, once so many are gathered."""
+    await until(lambda: sum(waiting for _, waiting in served.plane.batches.gathered()) == count)
+    served.plane.batches.release()
+
+
+async def together(served: Gateway, *asking: Coroutine[Any, Any, Answer]) -> list[Answer]:
+    """The answers to requests of one window."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in asking]
+        await release(served, len(tasks))
+    return [task.result() for task in tasks]
+
+
 async def complete(served: Gateway, prompt: Any, **more: Any) -> httpx.Response:
     async with served.client() as client:
         return await client.post("/v1/completions", json={"model": "bulk", "prompt": prompt, **more})
@@ -91,7 +109,7 @@ def total(usages: list[Usage]) -> tuple[int, ...]:
 
 async def test_two_callers_are_one_call_and_each_gets_its_own(upstream: ScriptedUpstream) -> None:
     async with gateway(batching(upstream.url)) as served:
-        first, second = await asyncio.gather(embed(served, ["a", "bbb"]), embed(served, "ccccc"))
+        first, second = await together(served, embed(served, ["a", "bbb"]), embed(served, "ccccc"))
         (attempt,) = served.books.attempts
         operations = served.books.operations
     assert [request.json["input"] for request in upstream.received] in (
@@ -100,7 +118,7 @@ async def test_two_callers_are_one_call_and_each_gets_its_own(upstream: Scripted
     )
     assert vectors(first) == [(0, 1.0), (1, 3.0)]
     assert vectors(second) == [(0, 5.0)]
-    assert (attempt.intent.batch_size, attempt.intent.batch_window_ms) == (2, WINDOW_MS)
+    assert (attempt.intent.batch_size, attempt.intent.batch_window_ms) == (2, LONG_MS)
     assert (attempt.usage, attempt.completeness) == (Usage(input_uncached=4), Completeness.MEASURED)
     assert total([operation.usage for operation in operations]) == astuple(attempt.usage)
     assert {operation.completeness for operation in operations} == {Completeness.ESTIMATED}
@@ -110,7 +128,7 @@ async def test_two_callers_are_one_call_and_each_gets_its_own(upstream: Scripted
 
 async def test_each_operation_is_linked_to_the_shared_attempt(upstream: ScriptedUpstream) -> None:
     async with gateway(batching(upstream.url)) as served:
-        await asyncio.gather(embed(served, "a"), embed(served, "b"))
+        await together(served, embed(served, "a"), embed(served, "b"))
         (attempt,) = served.books.attempts
         operations = served.books.operations
     intent = attempt.intent
@@ -123,18 +141,18 @@ async def test_each_operation_is_linked_to_the_shared_attempt(upstream: Scripted
 
 async def test_each_members_headers_are_its_own(upstream: ScriptedUpstream) -> None:
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(*(embed(served, "a", headers={"x-request-id": f"mine-{i}"}) for i in range(3)))
+        got = await together(served, *(embed(served, "a", headers={"x-request-id": f"mine-{i}"}) for i in range(3)))
     assert [one.headers["x-request-id"] for one in got] == ["mine-0", "mine-1", "mine-2"]
     for one in got:
         assert one.headers.get_list("x-request-id", split_commas=True) == [one.headers["x-request-id"]]
         assert (one.headers["x-tollway-upstream"], one.headers["x-tollway-alias"]) == ("u0", "bulk")
         assert (one.headers["x-tollway-batch-size"], one.headers["x-tollway-usage"]) == ("3", "estimated")
-        assert WINDOW_MS / 1000 - 0.01 < float(one.headers["x-tollway-queue-seconds"]) < 5
+        assert 0 < float(one.headers["x-tollway-queue-seconds"]) < 5
 
 
 async def test_completions_are_cut_by_prompt_and_choice(upstream: ScriptedUpstream) -> None:
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(complete(served, "p", n=2), complete(served, ["q", "r"], n=2))
+        got = await together(served, complete(served, "p", n=2), complete(served, ["q", "r"], n=2))
         (attempt,) = served.books.attempts
     texts = [[(choice["index"], choice["text"]) for choice in one.json()["choices"]] for one in got]
     assert texts == [[(0, "p:0"), (1, "p:1")], [(0, "q:0"), (1, "q:1"), (2, "r:0"), (3, "r:1")]]
@@ -160,7 +178,7 @@ async def test_what_differs_in_anything_but_its_input_is_another_call(
     upstream: ScriptedUpstream, first: Any, second: Any
 ) -> None:
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(embed(served, **first), embed(served, **second))
+        got = await together(served, embed(served, **first), embed(served, **second))
     assert [one.status_code for one in got] == [200, 200]
     assert len(upstream.received) == 2
     assert {attempt.intent.batch_size for attempt in served.books.attempts} == {1}
@@ -168,7 +186,7 @@ async def test_what_differs_in_anything_but_its_input_is_another_call(
 
 async def test_one_bad_item_fails_alone(upstream: ScriptedUpstream) -> None:
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(*(embed(served, text) for text in ("a", "bad", "ccc")))
+        got = await together(served, *(embed(served, text) for text in ("a", "bad", "ccc")))
         attempts, operations = served.books.attempts, served.books.operations
     assert [one.status_code for one in got] == [200, 400, 200]
     assert vectors(got[2]) == [(0, 3.0)]
@@ -185,7 +203,7 @@ async def test_one_bad_item_fails_alone(upstream: ScriptedUpstream) -> None:
 async def test_another_refusal_of_the_request_splits_too(upstream: ScriptedUpstream, refused: int) -> None:
     upstream.script.append(error(refused))
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(embed(served, "a"), embed(served, "b"))
+        got = await together(served, embed(served, "a"), embed(served, "b"))
     assert [one.status_code for one in got] == [200, 200]
     assert len(upstream.received) == 3
 
@@ -193,7 +211,7 @@ async def test_another_refusal_of_the_request_splits_too(upstream: ScriptedUpstr
 async def test_a_failure_of_the_upstream_is_every_members(upstream: ScriptedUpstream) -> None:
     upstream.script.append(error(500, message="Broken."))
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(embed(served, "a"), embed(served, "b"))
+        got = await together(served, embed(served, "a"), embed(served, "b"))
         (attempt,) = served.books.attempts
         operations = served.books.operations
     assert [(one.status_code, one.json()["error"]["message"]) for one in got] == [(500, "Broken.")] * 2
@@ -206,11 +224,11 @@ async def test_a_shared_call_falls_back_once_for_all(upstream: ScriptedUpstream,
     upstream.always, alternate.always = error(500), vendor
     config = routing(
         upstream.url, alternate.url,
-        tiers={"batch": {"micro_batch_ms": WINDOW_MS}},
+        tiers={"batch": {"micro_batch_ms": LONG_MS, "max_queue": 8}},
         aliases={"bulk": {"tier": "batch", "fallback": [{"upstream": "u1", "model": "m1"}]}},
     )  # fmt: skip
     async with gateway(config) as served:
-        got = await asyncio.gather(embed(served, "a"), embed(served, "bb"))
+        got = await together(served, embed(served, "a"), embed(served, "bb"))
         operations = served.books.operations
     assert [one.headers["x-tollway-fallback-depth"] for one in got] == ["1", "1"]
     assert (len(upstream.received), len(alternate.received)) == (1, 1)
@@ -221,20 +239,20 @@ async def test_a_shared_call_falls_back_once_for_all(upstream: ScriptedUpstream,
 async def test_a_vendor_that_ignores_arrays_is_asked_for_each_alone(upstream: ScriptedUpstream) -> None:
     upstream.script.append(answer(embedded({"input": "x"})))
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(embed(served, "a"), embed(served, "bb"))
+        got = await together(served, embed(served, "a"), embed(served, "bb"))
     assert [vectors(one) for one in got] == [[(0, 1.0)], [(0, 2.0)]]
     assert len(upstream.received) == 3
 
 
 async def test_a_batch_closes_when_it_holds_enough_tokens(upstream: ScriptedUpstream) -> None:
-    async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS, max_batch_tokens=4)) as served:
+    async with gateway(batching(upstream.url, max_batch_tokens=4)) as served:
         got = await asyncio.gather(embed(served, [1, 2]), embed(served, [3, 4]))
     assert [one.status_code for one in got] == [200, 200]
     assert len(upstream.received) == 1
 
 
 async def test_no_more_wait_to_be_batched_than_the_queue_holds(upstream: ScriptedUpstream) -> None:
-    config = batching(upstream.url, micro_batch_ms=LONG_MS, max_queue=2)
+    config = batching(upstream.url, max_queue=2)
     async with gateway(config) as served, asyncio.TaskGroup() as asking:
         tasks = [asking.create_task(embed(served, "a")) for _ in range(3)]
         await until(lambda: len(upstream.received) == 1)
@@ -244,7 +262,7 @@ async def test_no_more_wait_to_be_batched_than_the_queue_holds(upstream: Scripte
 
 
 async def test_one_alone_in_its_window_is_sent_as_it_came(upstream: ScriptedUpstream) -> None:
-    async with gateway(batching(upstream.url)) as served:
+    async with gateway(batching(upstream.url, micro_batch_ms=WINDOW_MS)) as served:
         got = await embed(served, "a")
         (attempt,) = served.books.attempts
         (operation,) = served.books.operations
@@ -268,7 +286,7 @@ async def test_chat_goes_in_waves_each_its_own_call(upstream: ScriptedUpstream) 
             body = {"model": "bulk", "messages": [{"role": "user", "content": "Hi"}]}
             return await client.post("/v1/chat/completions", json=body)
 
-    async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS)) as served, asyncio.TaskGroup() as asking:
+    async with gateway(batching(upstream.url)) as served, asyncio.TaskGroup() as asking:
         tasks = [asking.create_task(ask(served)) for _ in range(3)]
         await until(lambda: dict(served.plane.batches.gathered()) == {("batch",): 3})
         assert upstream.received == []
@@ -281,9 +299,9 @@ async def test_chat_goes_in_waves_each_its_own_call(upstream: ScriptedUpstream) 
 async def test_an_upstream_that_takes_no_arrays_gets_waves(upstream: ScriptedUpstream) -> None:
     config = batching(upstream.url)
     upstreams = {"u0": {"takes_arrays": False}}
-    config = routing(upstream.url, tiers={"batch": {"micro_batch_ms": WINDOW_MS, "max_queue": 8}}, upstreams=upstreams)
+    config = routing(upstream.url, tiers={"batch": {"micro_batch_ms": LONG_MS, "max_queue": 8}}, upstreams=upstreams)
     async with gateway(config) as served:
-        got = await asyncio.gather(embed(served, "a"), embed(served, "b"))
+        got = await together(served, embed(served, "a"), embed(served, "b"))
     assert [one.status_code for one in got] == [200, 200]
     assert [request.json["input"] for request in upstream.received] in (["a", "b"], ["b", "a"])
 
@@ -291,7 +309,7 @@ async def test_an_upstream_that_takes_no_arrays_gets_waves(upstream: ScriptedUps
 async def test_streams_are_never_joined(upstream: ScriptedUpstream) -> None:
     upstream.always = stream(*events("Hi"))
     async with gateway(batching(upstream.url)) as served:
-        got = await asyncio.gather(complete(served, "a", stream=True), complete(served, "b", stream=True))
+        got = await together(served, complete(served, "a", stream=True), complete(served, "b", stream=True))
     assert [one.status_code for one in got] == [200, 200]
     assert len(upstream.received) == 2
 
@@ -302,7 +320,7 @@ def raw(text: str) -> bytes:
 
 
 async def test_who_leaves_while_it_is_gathered_is_no_part_of_the_call(upstream: ScriptedUpstream) -> None:
-    async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS)) as served:
+    async with gateway(batching(upstream.url)) as served:
         _, writer = await served.raw(raw("gone"))
         async with asyncio.TaskGroup() as asking:
             staying = [asking.create_task(embed(served, text)) for text in ("a", "b")]
@@ -329,6 +347,7 @@ async def test_who_leaves_a_call_under_way_leaves_its_share_on_the_books(upstrea
         _, writer = await served.raw(raw("gone"))
         async with asyncio.TaskGroup() as asking:
             staying = asking.create_task(embed(served, "a"))
+            await release(served, 2)
             await until(lambda: upstream.received)
             writer.close()
             await until(lambda: served.books.operations)
@@ -349,6 +368,7 @@ async def test_when_all_have_left_cancel_hangs_up(upstream: ScriptedUpstream) ->
     upstream.always = silence
     async with gateway(batching(upstream.url)) as served:
         writers = [(await served.raw(raw(text)))[1] for text in ("a", "b")]
+        await release(served, 2)
         await until(lambda: upstream.received)
         for writer in writers:
             writer.close()
@@ -369,6 +389,7 @@ async def test_when_all_have_left_finish_lets_it_end(upstream: ScriptedUpstream)
     upstream.always = late
     async with gateway(batching(upstream.url, cancel_rule="finish")) as served:
         writers = [(await served.raw(raw(text)))[1] for text in ("a", "b")]
+        await release(served, 2)
         await until(lambda: upstream.received)
         for writer in writers:
             writer.close()
@@ -387,8 +408,10 @@ async def test_when_all_have_left_before_it_had_a_slot_nothing_is_sent(upstream:
     upstream.always = silence
     async with gateway(batching(upstream.url, cancel_rule=rule, max_inflight=1)) as served:
         _, holder = await served.raw(raw("holder"))
+        await release(served, 1)
         await until(lambda: upstream.received)
         writers = [(await served.raw(raw(text)))[1] for text in ("a", "b")]
+        await release(served, 2)
         await until(lambda: served.plane.pools["batch"].queued == 1)
         for writer in writers:
             writer.close()
@@ -403,7 +426,7 @@ async def test_when_all_have_left_before_it_had_a_slot_nothing_is_sent(upstream:
 async def test_a_shared_call_that_takes_too_long_is_a_timeout_for_each(upstream: ScriptedUpstream) -> None:
     upstream.always = silence
     async with gateway(batching(upstream.url, total_timeout_s=0.2)) as served:
-        got = await asyncio.gather(embed(served, "a"), embed(served, "b"))
+        got = await together(served, embed(served, "a"), embed(served, "b"))
         (attempt,) = served.books.attempts
     assert [one.status_code for one in got] == [504, 504]
     assert (attempt.outcome, attempt.error_type) == (Outcome.TIMEOUT, "timeout")
@@ -415,6 +438,7 @@ async def test_a_stop_ends_a_shared_call_for_all_with_its_reason(upstream: Scrip
     async with gateway(batching(upstream.url)) as served:
         async with asyncio.TaskGroup() as asking:
             tasks = [asking.create_task(embed(served, text)) for text in ("a", "b")]
+            await release(served, 2)
             await until(lambda: upstream.received)
             served.plane.stop()
         (attempt,) = served.books.attempts
@@ -423,7 +447,7 @@ async def test_a_stop_ends_a_shared_call_for_all_with_its_reason(upstream: Scrip
 
 
 async def test_a_stop_ends_those_who_are_gathered(upstream: ScriptedUpstream) -> None:
-    async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS)) as served:
+    async with gateway(batching(upstream.url)) as served:
         async with asyncio.TaskGroup() as asking:
             tasks = [asking.create_task(embed(served, text)) for text in ("a", "b")]
             await until(lambda: dict(served.plane.batches.gathered()) == {("batch",): 2})
@@ -437,6 +461,7 @@ async def test_a_batch_takes_one_slot(upstream: ScriptedUpstream) -> None:
     upstream.always = silence
     async with gateway(batching(upstream.url, max_inflight=1)) as served:
         writers = [(await served.raw(raw(text)))[1] for text in ("a", "b", "c")]
+        await release(served, 3)
         await until(lambda: upstream.received)
         pool = served.plane.pools["batch"]
         assert (pool.inflight, pool.queued) == (1, 0)
@@ -449,8 +474,9 @@ async def test_a_full_queue_refuses_the_whole_batch(upstream: ScriptedUpstream) 
     upstream.always = silence
     async with gateway(batching(upstream.url, max_inflight=1, max_queue=2, max_queue_seconds=0)) as served:
         _, holder = await served.raw(raw("holder"))
+        await release(served, 1)
         await until(lambda: upstream.received)
-        got = await asyncio.gather(embed(served, "a"), embed(served, "b"))
+        got = await together(served, embed(served, "a"), embed(served, "b"))
         holder.close()
         await until(lambda: len(served.books.operations) == 3)
     assert {one.json()["error"]["code"] for one in got} <= {"tier_queue_timeout", "tier_queue_full"}
@@ -462,10 +488,10 @@ async def test_a_sessions_fuse_counts_its_slice(upstream: ScriptedUpstream) -> N
     fuse = {"tokens": 3}
     async with gateway(batching(upstream.url, fuse=fuse)) as served:
         small, large = {"x-tollway-session": "small"}, {"x-tollway-session": "large"}
-        got = await asyncio.gather(embed(served, "aa", headers=small), embed(served, "bbbbbb", headers=large))
+        got = await together(served, embed(served, "aa", headers=small), embed(served, "bbbbbb", headers=large))
         assert [one.status_code for one in got] == [200, 200]
         (attempt,) = served.books.attempts
-        again = await asyncio.gather(embed(served, "a", headers=small), embed(served, "b", headers=large))
+        again = [*await together(served, embed(served, "a", headers=small)), await embed(served, "b", headers=large)]
     assert [one.status_code for one in again] == [200, 403]
     assert attempt.intent.session == ""
 
@@ -484,7 +510,7 @@ async def test_every_token_of_the_vendors_is_on_the_books_exactly_once(upstream:
 
     upstream.always = counting
     async with gateway(batching(upstream.url, max_queue=100)) as served:
-        got = await asyncio.gather(*(embed(served, given, key, dimensions=size) for given, key, size in asked))
+        got = await together(served, *(embed(served, given, key, dimensions=size) for given, key, size in asked))
         attempts, operations = served.books.attempts, served.books.operations
     assert len(upstream.received) < len(asked)
     for one, (given, _, _) in zip(got, asked, strict=True):
@@ -506,7 +532,7 @@ async def test_every_token_of_the_vendors_is_on_the_books_exactly_once(upstream:
 
 
 async def test_a_reload_lets_those_who_are_gathered_go(upstream: ScriptedUpstream) -> None:
-    async with gateway(batching(upstream.url, micro_batch_ms=LONG_MS)) as served, asyncio.TaskGroup() as asking:
+    async with gateway(batching(upstream.url)) as served, asyncio.TaskGroup() as asking:
         tasks = [asking.create_task(embed(served, text)) for text in ("a", "b")]
         await until(lambda: dict(served.plane.batches.gathered()) == {("batch",): 2})
         successor(served.plane, batching(upstream.url, micro_batch_ms=0))
@@ -527,6 +553,7 @@ async def test_a_leader_that_left_still_counts_the_shared_attempt(upstream: Scri
         await until(lambda: dict(served.plane.batches.gathered()) == {("batch",): 1})
         async with asyncio.TaskGroup() as asking:
             staying = [asking.create_task(embed(served, text)) for text in ("a", "bad")]
+            await release(served, 3)
             await until(lambda: upstream.received)
             leader.close()
             await until(lambda: served.books.operations)
@@ -536,3 +563,20 @@ async def test_a_leader_that_left_still_counts_the_shared_attempt(upstream: Scri
     assert operations[0].attempts == 1
     assert operations[0].span_id == attempts[0].intent.parent_span_id
     assert sum(operation.attempts for operation in operations) == len(attempts) == 3
+
+
+async def test_openais_client_gets_its_own_vectors(upstream: ScriptedUpstream) -> None:
+    async with gateway(batching(upstream.url)) as served, httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
+        ai = AsyncOpenAI(base_url=f"{served.url}/v1", api_key=ACME, http_client=http, max_retries=0)
+        asking = [ai.embeddings.create(model="bulk", input=text) for text in (["a", "bb"], ["ccc"])]
+        first, second = await together(served, *asking)
+    assert [entry.embedding[0] for entry in (*first.data, *second.data)] == [1.0, 2.0, 3.0]
+    assert [entry.index for entry in (*first.data, *second.data)] == [0, 1, 0]
+    assert len(upstream.received) == 1
+
+
+async def test_a_window_ends_by_itself(upstream: ScriptedUpstream) -> None:
+    async with gateway(batching(upstream.url, micro_batch_ms=WINDOW_MS)) as served:
+        got = await asyncio.gather(*(embed(served, text) for text in ("a", "b", "c")))
+    assert [one.status_code for one in got] == [200] * 3
+    assert sum(attempt.intent.batch_size for attempt in served.books.attempts) == 3
