@@ -15,7 +15,7 @@ from gateway.config import RoutingConfig, load_text
 from tests.deploy.test_cli import tollway
 from tests.deploy.test_settings import ENV, EXAMPLE, RUNBOOK_NAMES
 from tests.gateway.conftest import alternate, pytest_asyncio_loop_factories, start_upstream, upstream
-from tests.gateway.fakes import ScriptedUpstream, after, answer, chat, error, events, stream
+from tests.gateway.fakes import Line, Received, ScriptedUpstream, after, answer, chat, error, events, stream
 from tests.gateway.serving import Gateway, gateway, post, until
 
 __all__ = ["alternate", "pytest_asyncio_loop_factories", "start_upstream", "upstream"]
@@ -173,12 +173,16 @@ async def test_kv_cache_reuse_policy_keeps_a_session_on_its_host(
 async def test_fallback_model_alias_chain_is_the_ladder_of_an_alias_that_names_none(
     upstream: ScriptedUpstream,
 ) -> None:
-    for chain, outcome in ({}, 500), ({"FALLBACK_MODEL_ALIAS_CHAIN": "bulk, fast"}, 200):
-        upstream.script.clear()
-        upstream.script.append(error(500))
-        async with served(upstream, **chain) as running:
-            got = await ask(running, "coder", max_tokens=10)
-            assert (got.status_code == 200) == (outcome == 200)
+    async def coder_fails(line: Line, request: Received) -> None:
+        reply = error(500) if request.json["model"] == "gpt-4.1" else answer(chat())
+        await reply(line, request)
+
+    upstream.always = coder_fails
+    async with served(upstream) as running:
+        assert (await ask(running, "coder", max_tokens=10)).status_code == 500
+    async with served(upstream, FALLBACK_MODEL_ALIAS_CHAIN="bulk, fast") as running:
+        got = await ask(running, "coder", max_tokens=10)
+    assert got.status_code == 200
     assert (got.headers["x-tollway-fallback-depth"], got.headers["x-tollway-fallback-reason"]) == ("1", "server_error")
     assert upstream.received[-1].json["model"] == "gpt-4.1-nano"
 
