@@ -43,7 +43,7 @@ fmt: $(STAMP) ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: $(STAMP) ## Measure CPU per unit of work, as ratios
+bench: $(STAMP) ## Measure CPU per unit of work, and mixed traffic in tiers and in one pool
 	$(BIN)/python -m deploy.bench
 
 verify-full: check ## Everything, and any skip is a failure

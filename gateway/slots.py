@@ -7,9 +7,7 @@ the tier, takes none of those. Whatever the limits are, a request finds room in 
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
-
-Name = TypeVar("Name")
+from typing import NamedTuple
 
 
 class Claim(NamedTuple):
@@ -65,17 +63,36 @@ class Slots:
         self.limits = limits
         self._unreserved = limits.unreserved
         self._tenants_capped = bool(limits.per_tenant or limits.reserved_share)
+        self._capped = self._tenants_capped or bool(limits.per_session or limits.tokens)
 
     def take(self, claim: Claim) -> None:
         """A request with that claim runs."""
-        self._count(claim, 1)
+        tenant, _, session, alias, _, tokens = claim
+        self.inflight += 1
+        self.tokens += tokens
+        self._tenants[tenant] = self._tenants.get(tenant, 0) + 1
+        self._aliases[alias] = self._aliases.get(alias, 0) + 1
+        if session:
+            self._sessions[tenant, session] = self._sessions.get((tenant, session), 0) + 1
 
     def give(self, claim: Claim) -> None:
         """It has ended."""
-        self._count(claim, -1)
+        tenant, _, session, alias, _, tokens = claim
+        self.inflight -= 1
+        self.tokens -= tokens
+        self._tenants[tenant] -= 1
+        self._aliases[alias] -= 1
+        if session:
+            self._sessions[tenant, session] -= 1
+            if not self._sessions[tenant, session]:
+                del self._sessions[
+                    tenant, session
+                ]  # Tenants and aliases are few; sessions are as many as clients like.
 
     def fits(self, claim: Claim) -> bool:
         """Whether there is room for it in every respect."""
+        if not self._capped and not claim.alias_max:
+            return self.inflight < self.limits.max_inflight
         return (
             self.tenant_fits(claim.tenant, claim.weight)
             and self.alias_fits(claim)
@@ -108,19 +125,3 @@ class Slots:
         """Whether its tokens fit beside those in flight. A request alone always fits."""
         most = self.limits.tokens
         return not most or not self.tokens or self.tokens + claim.tokens <= most
-
-    def _count(self, claim: Claim, by: int) -> None:
-        self.inflight += by
-        self.tokens += by * claim.tokens
-        _add(self._tenants, claim.tenant, by)
-        _add(self._aliases, claim.alias, by)
-        if claim.session:
-            _add(self._sessions, (claim.tenant, claim.session), by)
-
-
-def _add(counts: dict[Name, int], name: Name, by: int) -> None:
-    count = counts.get(name, 0) + by
-    if count:
-        counts[name] = count
-    else:
-        del counts[name]

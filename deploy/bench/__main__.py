@@ -6,9 +6,9 @@ import platform
 import sys
 from pathlib import Path
 
-from deploy.bench import gateway
+from deploy.bench import gateway, mixed
 
-BENCHES = {"gateway": gateway.run}
+BENCHES = {"gateway": gateway.run, "mixed": mixed.run}
 
 
 def main() -> None:

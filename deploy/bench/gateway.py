@@ -5,16 +5,9 @@ Three processes on loopback: this one asks, the gateway serves, a vendor answers
 the gateway's process from /proc. Rounds alternate between the gateway and the vendor asked directly.
 """
 
-import asyncio
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +17,11 @@ from rich.table import Table
 
 from deploy.bench import vendor
 from deploy.bench.load import Load, drive
-from gateway.domain import clock
+from deploy.bench.processes import Running, running
 
 KEY = "bench-key-0123456789"
 ROUNDS = 3
 SECONDS = 2.0
-READY_WITHIN_S = 20.0
 PACED_RPS = 50
 HEADINGS = {
     "case": "case",
@@ -44,21 +36,13 @@ HEADINGS = {
 
 CONFIG = """
 gateway: {{listen: "127.0.0.1:{port}"}}
-tenants: {{bench: {{keys: ["{key}"]}}}}
+tenants: {{bench: {{keys: ["bench-key-0123456789"]}}}}
 tiers: {{interactive: {{max_inflight: 256, max_queue: 256}}}}
 upstreams: {{vendor: {{base_url: "http://127.0.0.1:{vendor}/v1", api_key: sk-bench, provider: openai, account: bench}}}}
 aliases: {{fast: {{tier: interactive, targets: [{{upstream: vendor, model: m}}]}}}}
 rate_cards:
   - {{provider: openai, model: m, effective_from: "2023-01-01T00:00:00Z",
       per_million_tokens: {{input: "1", output: "2"}}}}
-"""
-SERVE = """
-import sys
-from pathlib import Path
-from gateway.config import RoutingFile, load
-from gateway.server import run
-config, data_dir, otlp_url = load(Path(sys.argv[1]), RoutingFile).routing(), Path(sys.argv[2]), sys.argv[3]
-run(config, data_dir=data_dir, otlp_url=otlp_url, otlp_token="bench")
 """
 
 
@@ -84,29 +68,27 @@ CASES = (
 
 def run() -> list[dict[str, object]]:
     """Measure every case, print the table, and return its rows."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tollway-bench-") as folder,
-        _processes(Path(folder)) as (pid, port, direct),
-    ):
-        rows = uvloop.run(_measure(pid, port, direct))
+    with tempfile.TemporaryDirectory(prefix="tollway-bench-") as folder, running(Path(folder), CONFIG) as served:
+        rows = uvloop.run(_measure(served))
     _print(rows)
     return rows
 
 
-async def _measure(pid: int, port: int, direct: int) -> list[dict[str, object]]:
-    await drive(port, request(CASES[0]), connections=16, seconds=1.0)  # Warm up: caches, connections, the journal.
-    return [await _measure_case(case, pid, port, direct) for case in CASES]
+async def _measure(served: Running) -> list[dict[str, object]]:
+    # Warm up: caches, connections, the journal.
+    await drive(served.port, request(CASES[0]), connections=16, seconds=1.0)
+    return [await _measure_case(case, served) for case in CASES]
 
 
-async def _measure_case(case: Case, pid: int, port: int, direct: int) -> dict[str, object]:
+async def _measure_case(case: Case, served: Running) -> dict[str, object]:
     through: list[Load] = []
     beside: list[Load] = []
     cpu_s: list[float] = []
     for _ in range(ROUNDS):
-        before = _cpu_s(pid)
-        through.append(await _drive(case, port))
-        cpu_s.append(_cpu_s(pid) - before)
-        beside.append(await _drive(case, direct))
+        before = served.cpu_s()
+        through.append(await _drive(case, served.port))
+        cpu_s.append(served.cpu_s() - before)
+        beside.append(await _drive(case, served.vendor_port))
     per_request = [1e6 * cpu / max(1, load.requests) for cpu, load in zip(cpu_s, through, strict=True)]
     # A stream costs a request and its chunks; what the request itself costs is told by the first case.
     per_chunk = [1e6 * cpu / max(1, load.chunks) for cpu, load in zip(cpu_s, through, strict=True)]
@@ -138,61 +120,16 @@ def _added(through: list[Load], beside: list[Load], share: float) -> float:
 
 def request(case: Case) -> bytes:
     """A chat request of about 1 KB."""
-    user = "burst" if case.burst else "paced"
+    words = "in one burst " if case.burst else "paced "
     fields = {
         "model": "fast",
-        "messages": [{"role": "user", "content": "x" * 900}],
-        "user": user,
+        "messages": [{"role": "user", "content": words.ljust(900, "x")}],
         "stream": case.stream,
     }
     body = json.dumps(fields, separators=(",", ":")).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\n"
     head += "user-agent: bench/1\r\naccept: application/json\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
-
-
-@contextmanager
-def _processes(folder: Path) -> Iterator[tuple[int, int, int]]:
-    """The vendor and the gateway; yields the gateway's pid and both ports."""
-    port, direct = _free_port(), _free_port()
-    config = folder / "tollway.yaml"
-    config.write_text(CONFIG.format(port=port, vendor=direct, key=KEY), "utf-8")
-    log = (folder / "log").open("wb")
-    answering = subprocess.Popen([sys.executable, "-m", "deploy.bench.vendor", str(direct)], stderr=log)
-    url = f"http://127.0.0.1:{direct}"
-    serving = subprocess.Popen([sys.executable, "-c", SERVE, str(config), str(folder), url], stderr=log)
-    try:
-        _wait_for(direct)
-        _wait_for(port)
-        yield serving.pid, port, direct
-    finally:
-        for process in (serving, answering):
-            process.terminate()
-            process.wait(20)
-        log.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    deadline = clock.monotonic() + READY_WITHIN_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if clock.monotonic() > deadline:
-                raise
-            asyncio.run(asyncio.sleep(0.05))
-        else:
-            return
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _print(rows: list[dict[str, object]]) -> None:

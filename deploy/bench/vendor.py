@@ -1,13 +1,15 @@
 """The other side of the gateway in a bench: a vendor that answers at once, and a collector that takes every span.
 
     POST /v1/chat/completions    1 KB of JSON; or, for a body that says stream, 64 chunks of 180 bytes: paced, or in one
-                                 burst where the key is `burst`
+                                 burst where the prompt says `in one burst`, or as a prompt with
+                                 `late 50 ms, 40 chunks, 20 ms apart` says
     POST /v1/traces              200
 Run as `python -m deploy.bench.vendor PORT`.
 """
 
 import asyncio
 import json
+import re
 import sys
 from typing import cast
 
@@ -18,6 +20,7 @@ CHUNKS = 64
 CHUNK_BYTES = 180
 PACE_S = 0.01
 ANSWER_BYTES = 1024
+LATE = re.compile(rb"late (\d+) ms, (\d+) chunks, (\d+) ms apart")
 
 
 def _answer() -> bytes:
@@ -72,20 +75,24 @@ class Vendor(asyncio.Protocol):
             self._transport.write(TAKEN)
         elif b'"stream":true' not in self._body:
             self._transport.write(ANSWER)
-        elif b'"burst"' in self._body:
+        elif b"in one burst" in self._body:
             self._transport.write(STREAM_HEAD + WORD * CHUNKS + TAIL)
+        elif late := LATE.search(self._body):
+            first_s, chunks, apart_s = int(late[1]) / 1000, int(late[2]), int(late[3]) / 1000
+            self._transport.write(STREAM_HEAD)
+            self._loop.call_later(first_s, self._pace, chunks, apart_s)
         else:
             self._transport.write(STREAM_HEAD)
-            self._pace(CHUNKS)
+            self._pace(CHUNKS, PACE_S)
 
-    def _pace(self, left: int) -> None:
+    def _pace(self, left: int, apart_s: float) -> None:
         if self._transport.is_closing():
             return
         if left == 0:
             self._transport.write(TAIL)
             return
         self._transport.write(WORD)
-        self._loop.call_later(PACE_S, self._pace, left - 1)
+        self._loop.call_later(apart_s, self._pace, left - 1, apart_s)
 
 
 async def _serve(port: int) -> None:
