@@ -7,12 +7,14 @@ import pytest
 
 from analytics.reconciliation import VarianceClass
 from gateway import errors, openapi
+from gateway.config import RoutingFile, Tier, load_text
 from gateway.flow.answer import FORWARDED, FORWARDED_PREFIX
 from gateway.identity import BODY_IDS
 from gateway.upstream.endpoint import PRIVATE, PRIVATE_PREFIXES
 from gateway.wire.kinds import Kind
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+TIERS = (Path(__file__).resolve().parents[2] / "deploy" / "docs" / "tiers.md").read_text("utf-8")
 
 
 def tree(root: type[errors.GatewayError]) -> list[type[errors.GatewayError]]:
@@ -80,3 +82,15 @@ def test_what_the_gateway_does_with_a_header_is_told(name: str) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_field_that_is_checked_is_told(kind: Kind) -> None:
     assert [name for name in openapi.body_schema(kind)["properties"] if f"`{name}`" not in WIRE] == []
+
+
+@pytest.mark.parametrize("key", [name for name in Tier.model_fields if name != "name"])
+def test_every_key_of_a_tier_is_documented(key: str) -> None:
+    assert f"| `{key}` |" in TIERS
+
+
+def test_the_example_of_the_page_on_tiers_is_a_configuration() -> None:
+    example = TIERS.partition("```yaml\n")[2].partition("```")[0]
+    env = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test"}
+    config = load_text(example, RoutingFile, env=env).routing()
+    assert {tier.name for tier in config.tiers.values()} == {"interactive", "agent"}

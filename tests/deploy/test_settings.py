@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deploy.settings import TollwayFile, host_port, read
-from gateway.config import ConfigError, load_text
+from gateway.config import ConfigError, load, load_text
+from gateway.domain.ids import TierName
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "config" / "tollway.example.yaml"
 ENV = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test"}
@@ -38,6 +39,13 @@ def test_the_example_is_usable_as_it_stands() -> None:
     assert settings.embedded
     assert settings.store_url == "http://127.0.0.1:8123"
     assert settings.data_dir == EXAMPLE.parent / "data"
+
+
+def test_the_example_gives_agents_more_time_and_more_slots_than_people() -> None:
+    tiers = load(EXAMPLE, TollwayFile, ENV).routing().tiers
+    agent, interactive = tiers[TierName("agent")], tiers[TierName("interactive")]
+    assert agent.max_inflight > interactive.max_inflight
+    assert agent.total_timeout_s > interactive.total_timeout_s
 
 
 @pytest.mark.parametrize("name", RUNBOOK_NAMES)
