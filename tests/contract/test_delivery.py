@@ -1,10 +1,12 @@
 """From the journal through the shipper and the real collector into a real store: once each, though both are killed."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.breakers import Key
 from gateway.domain.attempt import Intent
 from gateway.journal.journal import Journal
 from gateway.journal.limits import Limits
@@ -12,7 +14,10 @@ from gateway.journal.shipper import Backoff, Endpoint, Shipper
 from tests.collector.processes import GATEWAY_TOKEN, RunningCollector, until
 from tests.conftest import RunningStore
 from tests.gateway import facts
+from tests.gateway.fakes import ScriptedUpstream, answer, chat, error
 from tests.gateway.journal.reading import die
+from tests.gateway.serving import chat_request, gateway, routing
+from tests.gateway.serving import until as until_in_loop
 
 pytestmark = pytest.mark.slow
 
@@ -88,3 +93,34 @@ def test_a_wrong_token_lands_nothing_and_loses_nothing(
     assert shipper.drain(30)
     successor.close()
     until(lambda: landed(store, "delivery-token") == [(intent.attempt_id, "ok", "measured")], "it has landed")
+
+
+MOVES = (
+    "SELECT breaker_from, breaker_to, breaker_cause, failures, open_seconds > 0, alias, tier, upstream, region"
+    " FROM tollway.transitions WHERE tenant = 'acme' AND region = 'delivery-region' ORDER BY at"
+)
+
+
+async def test_a_breakers_moves_are_in_the_store_from_the_request_that_made_them(
+    store: RunningStore, collector: RunningCollector, tmp_path: Path
+) -> None:
+    upstream, (books, shipper) = ScriptedUpstream(), started(tmp_path / "journal", collector)
+    await upstream.start()
+    upstream.script.extend([error(500), error(503), answer(chat())])
+    breaker = {"consecutive_failures": 2, "cooldown_s": 0.02, "jitter": 0}
+    config = routing(upstream.url, breaker=breaker, upstreams={"u0": {"region": "delivery-region"}})
+    async with gateway(config, books=books) as served, served.client() as client:
+        (rested, loop) = served.plane.breakers.retry_in_s, served.plane.loop
+        for _ in range(3):
+            await until_in_loop(lambda: rested([Key("fast", "acme", "u0")], loop.time()) == 0)
+            await client.post("/v1/chat/completions", json=chat_request())
+    await upstream.stop()
+    assert await asyncio.to_thread(shipper.drain, 30)
+    books.close()
+    where = ("fast", "interactive", "u0", "delivery-region")
+    expected = [
+        ("closed", "open", "server_error", 2, None, *where),
+        ("open", "half_open", "cooldown_over", 2, None, *where),
+        ("half_open", "closed", "answered", 2, True, *where),
+    ]
+    until(lambda: store.writer.query(MOVES).result_rows == expected, "the moves have landed")
