@@ -179,7 +179,7 @@ class GatewayConnection(HttpToolsProtocol):
             self._hand_over()
             return
         version = self.parser.get_http_version()
-        keep_alive = version != "1.0" and self._may_be_kept()
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
         reply = Reply(self.plane, self, self.headers, version=version, keep_alive=keep_alive, kind=kind)
         reply.awaits_continue = reply.named.get(b"expect", b"").lower() == b"100-continue"
         self._screen(reply)
@@ -220,15 +220,6 @@ class GatewayConnection(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = self._may_be_kept()
-
-    def _may_be_kept(self) -> bool:
-        """Whether the connection may serve another request; the parser thinks that an offer to upgrade ends it."""
-        if not self.parser.should_upgrade():
-            return bool(self.parser.should_keep_alive())
-        tokens = b",".join(value for name, value in self.headers if name == b"connection")
-        return b"close" not in [token.strip().lower() for token in tokens.split(b",")]
 
     # The pipeline
 
@@ -350,8 +341,6 @@ class GatewayConnection(HttpToolsProtocol):
         self._known_head = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % _framing(self.headers))
         self._known_head = False
-        if self.cycle is not None and self.cycle.more_body:
-            self.reading_since = clock.monotonic()
 
 
 def _framing(headers: list[tuple[bytes, bytes]]) -> bytes:
