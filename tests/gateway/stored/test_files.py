@@ -232,6 +232,16 @@ async def test_an_uploader_that_stalls_is_given_up_with_the_vendors_call(
         await until(lambda: not upstream.lines)
 
 
+async def test_an_upload_may_take_long_so_long_as_it_goes_on(upstream: ScriptedUpstream, vault: Vault) -> None:
+    async with gateway(routing(upstream.url)) as served:
+        _, writer = await served.raw(begun())
+        await until(lambda: upstream.lines)
+        (connection,) = served.state.connections
+        connection.reading_since = 1.0  # type: ignore[union-attr]
+        writer.write(b"more")
+        await until(lambda: connection.reading_since > 1.0)  # type: ignore[union-attr]
+
+
 async def test_a_client_that_hangs_up_ends_the_vendors_call(upstream: ScriptedUpstream, vault: Vault) -> None:
     async with gateway(routing(upstream.url)) as served, served.client() as client:
         id_ = (await upload(client)).json()["id"]
