@@ -77,8 +77,7 @@ def read(body: bytes, kind: Kind = Kind.CHAT) -> ModelRequest:
         raise InvalidRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    # Counting brackets costs 0.1 us a KB, writing it all out 0.5: only what could be too deep is written to see.
-    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and not _can_be_written(fields):
+    if len(body) > 2 * DEPTH_MAX and not _can_be_written(fields):
         raise InvalidRequest(f"The body is nested more than {DEPTH_MAX} deep. Flatten it.")
     alias = fields.get("model")
     if not isinstance(alias, str) or not alias:
