@@ -237,6 +237,11 @@ def test_whatever_a_vendor_calls_usage_is_no_fault(raw: Any, sizes: list[int]) -
             continue
 
 
+def test_parts_of_a_prompt_never_exceed_a_members_share_of_it() -> None:
+    raw = {"prompt_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 1}}
+    assert [from_openai(mine).input_total for mine in share_usage(raw, [1, 1], [0, 0])] == [1, 1]
+
+
 def test_a_fraction_is_nobodys_and_a_word_is_everyones() -> None:
     shares = share_usage({"prompt_tokens": 3, "cost": 0.25, "note": "x"}, [1, 1], [0, 0])
     assert shares == [{"prompt_tokens": 2, "note": "x"}, {"prompt_tokens": 1, "note": "x"}]

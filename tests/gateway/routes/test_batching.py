@@ -12,6 +12,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from gateway.batching.shared import SharedCall
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
 from gateway.flow.reload import successor
@@ -440,7 +441,8 @@ async def test_a_stop_ends_a_shared_call_for_all_with_its_reason(upstream: Scrip
             tasks = [asking.create_task(embed(served, text)) for text in ("a", "b")]
             await release(served, 2)
             await until(lambda: upstream.received)
-            served.plane.stop()
+            for one in sorted(served.plane.exchanges, key=lambda one: isinstance(one, SharedCall)):
+                one.stop()
         (attempt,) = served.books.attempts
     assert [task.result().json()["error"]["code"] for task in tasks] == ["shutting_down"] * 2
     assert (attempt.outcome, attempt.error_type) == (Outcome.CANCELLED, "gateway_shutdown")
