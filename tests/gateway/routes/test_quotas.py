@@ -97,14 +97,15 @@ async def test_tokens_under_way_count_before_they_are_known(upstream: ScriptedUp
     assert code(refused) == (429, "quota_exhausted")
 
 
-@pytest.mark.parametrize("reply", [error(500), error(400), drop])
-async def test_a_call_that_brought_nothing_costs_no_more_than_was_expected(
-    upstream: ScriptedUpstream, reply: Reply
+@pytest.mark.parametrize(("reply", "passed"), [(error(500), 5), (error(400), 5), (drop, 2)])
+async def test_a_call_that_its_vendor_refused_costs_nothing_and_one_that_broke_off_what_was_expected(
+    upstream: ScriptedUpstream, reply: Reply, passed: int
 ) -> None:
-    upstream.script.append(reply)
-    async with gateway(routing(upstream.url, tenants={"acme": {"tokens_per_minute": 600}})) as served:
-        await ask(served)
-        assert (await ask(served)).status_code == 200
+    upstream.always = reply
+    config = routing(upstream.url, tenants={"acme": {"tokens_per_minute": 600}}, breaker={"consecutive_failures": 99})
+    async with gateway(config) as served:
+        got = [await ask(served) for _ in range(5)]
+    assert [one.status_code == 429 for one in got] == [False] * passed + [True] * (5 - passed)
 
 
 async def test_the_queue_and_the_quota_are_two_things(upstream: ScriptedUpstream) -> None:
