@@ -31,7 +31,7 @@ def model(config: RoutingConfig, tenant: Tenant, alias: AliasConfig, at: datetim
         "owned_by": "tollway",
         "tier": alias.tier,
         "tollway": {
-            "targets": [_target(config, tenant, target, at) for target in _first_choices(config, alias)],
+            "targets": [_target(config, tenant, target, at) for target in _first_choices(config, tenant, alias)],
             "limits": {
                 "max_inflight": tier.max_inflight,
                 "max_inflight_per_tenant": tier.max_inflight_per_tenant or None,
@@ -53,11 +53,12 @@ def model(config: RoutingConfig, tenant: Tenant, alias: AliasConfig, at: datetim
     }
 
 
-def _first_choices(config: RoutingConfig, alias: AliasConfig) -> list[Target]:
-    """The alias's targets in its own tier, but for those whose region the tier does not allow."""
+def _first_choices(config: RoutingConfig, tenant: Tenant, alias: AliasConfig) -> list[Target]:
+    """The alias's targets in its own tier, but for those whose region the tier does not allow and other tenants'."""
     own, residency = alias.tiers.get(alias.tier), config.tiers[TierName(alias.tier)].residency
     targets = own.targets if own is not None and own.targets is not None else alias.targets
-    return [t for t in targets if not residency or config.upstreams[UpstreamId(t.upstream)].region in residency]
+    at = [(target, config.upstreams[UpstreamId(target.upstream)]) for target in targets]
+    return [t for t, up in at if up.is_for(tenant.name) and (not residency or up.region in residency)]
 
 
 def _target(config: RoutingConfig, tenant: Tenant, target: Target, at: datetime) -> dict[str, object]:

@@ -44,7 +44,8 @@ class Upstream(Section):
     takes_arrays: bool = True
     """Embeddings and completions may carry many inputs in one call."""
     tenant: str = ""
-    """The one tenant this account serves; its caller-given ids go up as they are. Empty = shared by tenants."""
+    """The one tenant this account serves: nobody else's request goes there, and its caller-given ids go up as they are.
+    Empty = shared by tenants."""
     max_inflight: int = Field(default=0, ge=0)
     requests_per_minute: int = Field(default=0, ge=0)
     tokens_per_minute: int = Field(default=0, ge=0)
@@ -58,6 +59,10 @@ class Upstream(Section):
         if surface not in self.serves or (stream and not self.streams):
             return False
         return not tool_format or tool_format in self.tool_formats
+
+    def is_for(self, tenant: str) -> bool:
+        """Whether that tenant's requests may go there: the account is shared, or its own."""
+        return self.tenant in ("", tenant)
 
     @property
     def base_urls(self) -> tuple[str, ...]:

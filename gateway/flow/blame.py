@@ -21,6 +21,10 @@ AUTH_CODES = frozenset(
 )
 """An error with one of these, in any case, is about our own credentials, whatever status it came under."""
 
+ACCOUNT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+"""An error with one of these says that our account is out of money, not that the caller is too fast, whatever status it
+came under: another rung may serve, and the words are the operator's to read."""
+
 AUTH_PHRASES = re.compile(
     r"\b(?:incorrect|invalid|missing|expired|revoked|unknown|wrong|unrecognized|malformed|no)\b[^.\"]{0,20}"
     r"\b(?:api|access|bearer|secret|x-api)[ _-]?(?:key|token)s?\b"
@@ -42,6 +46,8 @@ STATUS_OF_WORD = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
     "insufficient_quota": 429,
+    "billing_hard_limit_reached": 429,
+    "billing_not_active": 429,
     "invalid_request_error": 400,
     "invalid_prompt": 400,
     "context_length_exceeded": 400,
@@ -77,7 +83,7 @@ def status_of(fields: Mapping[str, object] | None) -> int:
 def blame(status: int, fields: Mapping[str, object] | None) -> Reason:
     """Why a status of 300 or more is no answer."""
     words, message = _words(fields), _message(fields)
-    if any(word.lower() in AUTH_CODES for word in words) or AUTH_PHRASES.search(message):
+    if any(word.lower() in AUTH_CODES | ACCOUNT_CODES for word in words) or AUTH_PHRASES.search(message):
         return Reason.UPSTREAM_AUTH
     if status == 429:
         return Reason.RATE_LIMITED

@@ -24,6 +24,8 @@ def hurdle(plane: Plane, tenant: Tenant, route: Route, request: ModelRequest, ru
     if route.tier.residency and rung.region not in route.tier.residency:
         return Reason.RESIDENCY
     upstream = plane.config.upstreams[UpstreamId(rung.upstream)]
+    if not upstream.is_for(tenant.name):
+        return Reason.NOT_AUTHORIZED
     if not upstream.takes(request.kind.value, stream=request.stream, tool_format=request.tool_format):
         return Reason.NOT_SERVED
     if plane.breakers.regions.browned and _browned_out(plane, tenant, route, rung):

@@ -23,7 +23,7 @@ def rung_of(config: RoutingConfig, route: Route, tenant: str, surfaces: frozense
 def serves(upstream: Upstream, route: Route, tenant: str, surfaces: frozenset[Surface]) -> bool:
     """Whether that upstream keeps such things of that tenant for that alias."""
     allowed = not route.tier.residency or upstream.region in route.tier.residency
-    return allowed and upstream.tenant in ("", tenant) and surfaces <= set(upstream.serves)
+    return allowed and upstream.is_for(tenant) and surfaces <= set(upstream.serves)
 
 
 def place_for_alias(

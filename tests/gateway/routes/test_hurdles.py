@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.fakes import ScriptedUpstream, error
+from tests.gateway.fakes import ScriptedUpstream, answer, chat, error
 from tests.gateway.serving import Gateway, chat_request, gateway, routing
 
 
@@ -59,3 +59,39 @@ async def test_a_ladders_other_alias_needs_the_tenants_own_leave(
     assert got.status_code == 500
     assert ends(served) == [("error", "server_error", 0), ("refused", "not_authorized", 1)]
     assert alternate.received == []
+
+
+async def test_a_tenants_own_account_serves_nobody_else_on_any_rung(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    upstream.always = error(500)
+    config = routing(
+        upstream.url,
+        alternate.url,
+        upstreams={"u1": {"tenant": "globex"}},
+        aliases={"theirs": {"tier": "interactive", "targets": [{"upstream": "u1", "model": "m1"}]}},
+    )
+    async with gateway(config) as served, served.client() as client:
+        laddered = await ask(served)
+        first = await ask(served, model="theirs")
+        listed = (await client.get("/v1/models/theirs")).json()
+    assert (laddered.status_code, first.status_code) == (500, 502)
+    assert ends(served)[1:] == [("refused", "not_authorized", 1), ("refused", "not_authorized", 0)]
+    assert (alternate.received, listed["tollway"]["targets"]) == ([], [])
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
+@pytest.mark.parametrize("status", [429, 400, 200])
+async def test_that_our_account_is_out_of_money_is_the_next_rungs_work_and_not_shown(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream, code: str, status: int
+) -> None:
+    said = {"message": "You exceeded your current quota, check your plan.", "type": code, "param": None, "code": code}
+    upstream.always = alternate.always = answer({"error": said}, status)
+    async with gateway(routing(upstream.url, alternate.url)) as served:
+        got = await ask(served)
+        alternate.always = answer(chat())
+        mended = await ask(served)
+    assert (got.status_code, got.json()["error"]["code"]) == (502, "ladder_exhausted")
+    assert "plan" not in got.text
+    assert ends(served)[:2] == [("error", "upstream_auth", 0), ("error", "upstream_auth", 1)]
+    assert (mended.status_code, mended.headers["x-tollway-fallback-reason"]) == (200, "upstream_auth")
