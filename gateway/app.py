@@ -38,6 +38,7 @@ def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # A redirect would name the scheme that we see, and send a key behind TLS out in clear.
         lifespan=lifespan,
     )
 

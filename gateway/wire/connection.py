@@ -31,7 +31,7 @@ LINGER_S = 1.0
 IDLE_S = 75.0
 """How long a connection is kept with nothing under way."""
 UPLOADS = b"/v1/files"
-"""A file may take as long as it likes to arrive, so long as it goes on arriving."""
+"""A file may take as long as it likes to arrive, so long as it goes on arriving and was not refused."""
 READ_S = 60.0
 """How long a request may take to arrive whole."""
 NO_KEY = "Give your key as a bearer token: `Authorization: Bearer <key>`."
@@ -97,7 +97,7 @@ class GatewayConnection(HttpToolsProtocol):
                 self._answer_and_close(self._refusal)
             elif self._deaf:
                 return
-            elif isinstance(error, httptools.HttpParserCallbackError):
+            elif isinstance(error, httptools.HttpParserCallbackError) and not _bad_target(error):
                 self._fault(error.__context__ or error)
             else:
                 self.send_400_response("This is not an HTTP/1.1 request.")
@@ -194,7 +194,7 @@ class GatewayConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
         if self._reply is None:
-            if self.url.startswith(UPLOADS):
+            if self.url.startswith(UPLOADS) and not self.cycle.response_complete:
                 self.reading_since = clock.monotonic()
             super().on_body(body)
         elif not self._reply.receive(body, self.plane.config.max_body_bytes):
@@ -341,6 +341,11 @@ class GatewayConnection(HttpToolsProtocol):
         self._known_head = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % _framing(self.headers))
         self._known_head = False
+
+
+def _bad_target(error: httptools.HttpParserCallbackError) -> bool:
+    """Whether what the callback tripped on was the client's target, such as CONNECT's `host:port`."""
+    return isinstance(error.__context__, httptools.HttpParserInvalidURLError)
 
 
 def _framing(headers: list[tuple[bytes, bytes]]) -> bytes:
