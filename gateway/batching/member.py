@@ -36,8 +36,8 @@ class Member(Exchange):
     """Until its batch closed, or the call it shared had a slot."""
     _shared: SharedCall | None = None
     """The call that it has a part in, while it is there."""
-    _led: RequestRecord | None = None
-    """The record of the call that it leads."""
+    _led: SharedCall | None = None
+    """The call that it leads, until its attempts are counted."""
     _part: Attempt | None = None
     """Its share of the shared attempt, once that has ended or it has left."""
 
@@ -89,9 +89,9 @@ class Member(Exchange):
         count = sum(len(own.items) for own in inputs)
         merged = replace(request, body=orjson.dumps(fields), fields=fields, inputs=count)
         records = [who.record for who, _ in sharing]
-        self._led = self._record.for_batch(merged, records, self._route.tier.micro_batch_ms)
+        record = self._record.for_batch(merged, records, self._route.tier.micro_batch_ms)
         parts = [Part(len(own.items), own.size) for own in inputs]
-        shared = SharedCall(self._plane, self._arrival, self._led, [who for who, _ in sharing], parts)
+        shared = self._led = SharedCall(self._plane, self._arrival, record, [who for who, _ in sharing], parts)
         for who, _ in sharing:
             who.join(shared)
         shared.start()
@@ -200,22 +200,27 @@ class Member(Exchange):
 
     def _count_led(self) -> None:
         if self._led is not None:
-            self._record.continues(self._led)
+            self._record.continues(self._led.record)
             self._led = None
 
     def _book(self, outcome: Outcome, reason: Reason | None, now: float) -> None:
+        led = self._led
         self._count_led()
-        part = self._part
-        if part is None:
-            super()._book(outcome, reason, now)
-            return
-        operation = replace(
-            self._record.operation(outcome, reason, self._status, None),
-            fallback_depth=part.intent.fallback_depth,
-            shared_attempt_id=part.intent.attempt_id,
-            shared_trace_id=part.intent.trace_id,
-            shared_span_id=part.intent.span_id,
-            usage=part.usage,
-            completeness=part.completeness,
-        )
-        book_operation(self._plane, operation, now - self._record.began)
+        operation, part = self._record.operation(outcome, reason, self._status, self._trial), self._part
+        if part is not None:
+            operation = replace(
+                operation,
+                fallback_depth=part.intent.fallback_depth,
+                first_token_seconds=None,
+                shared_attempt_id=part.intent.attempt_id,
+                shared_trace_id=part.intent.trace_id,
+                shared_span_id=part.intent.span_id,
+                usage=part.usage,
+                completeness=part.completeness,
+            )
+        plane, seconds = self._plane, now - self._record.began
+        if led is None or led.over:
+            book_operation(plane, operation, seconds)
+        else:
+            record = led.record  # The attempts of the call that goes on without its leader are below this operation.
+            led.afterwards(lambda: book_operation(plane, replace(operation, attempts=record.attempts), seconds))

@@ -4,12 +4,13 @@ It takes one slot, and its attempts are on the books once, below the operation o
 ended each member that is still there gets its slice of the answer, or the error. An error that blames the request
 (400, 413, 422, or a prompt that is too long) may be one item's fault, so each member then goes again, alone.
 
-A member that leaves gets no slice, but its share stays on the books. When all have left, the tier's cancel rule says
+A member that leaves gets no slice, but its share stays on the books; the first one's operation is written down when the
+call has ended, since all attempts are below it. When all have left, the tier's cancel rule says
 what becomes of the call: `cancel` hangs up, `finish` lets it end. One that has no slot yet is given up under both.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,6 +107,7 @@ class SharedCall(Exchange):
         self._parts = parts
         self._present = set(members)
         self._gathered_s = clock.monotonic() - record.began
+        self._afterwards: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Ask for a slot: every gate has let the members pass."""
@@ -125,6 +127,20 @@ class SharedCall(Exchange):
     def granted_at(self) -> float | None:
         """When it had its slot, on the steady clock; None = not yet."""
         return self._granted_at
+
+    @property
+    def record(self) -> RequestRecord:
+        """What its attempts have in common."""
+        return self._record
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._finished
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Do that once it has ended."""
+        self._afterwards.append(work)
 
     def left(self, who: Sharer, *, out_of_time: bool = False) -> None:
         """A member has left; it is told nothing more."""
@@ -158,6 +174,9 @@ class SharedCall(Exchange):
             return
         trial = self._trial
         super()._finish(outcome, reason)
+        afterwards, self._afterwards = self._afterwards, []
+        for work in afterwards:
+            work()
         kept = self._kept
         ended = Ended(
             outcome,

@@ -205,6 +205,8 @@ class Exchange:
 
     async def _launch_synced(self, trial: Trial, *, fresh: bool) -> None:
         """A fallback's reason and estimate are on the disk before the alternate is called."""
+        if trial.ended:
+            return  # Before this had its turn: an intent written now would never have an end.
         try:
             await self._plane.books.intent_synced(trial.intent)
         except OSError:

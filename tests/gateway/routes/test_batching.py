@@ -351,7 +351,7 @@ async def test_who_leaves_a_call_under_way_leaves_its_share_on_the_books(upstrea
             await release(served, 2)
             await until(lambda: upstream.received)
             writer.close()
-            await until(lambda: served.books.operations)
+            await until(lambda: len(served.plane.exchanges) == 2)
             gate.set()
         (attempt,) = served.books.attempts
         left, stayed = served.books.operations
@@ -394,7 +394,7 @@ async def test_when_all_have_left_finish_lets_it_end(upstream: ScriptedUpstream)
         await until(lambda: upstream.received)
         for writer in writers:
             writer.close()
-        await until(lambda: len(served.books.operations) == 2)
+        await until(lambda: len(served.plane.exchanges) == 1)
         assert served.plane.pools["batch"].inflight == 1
         gate.set()
         await until(lambda: served.books.attempts)
@@ -558,7 +558,7 @@ async def test_a_leader_that_left_still_counts_the_shared_attempt(upstream: Scri
             await release(served, 3)
             await until(lambda: upstream.received)
             leader.close()
-            await until(lambda: served.books.operations)
+            await until(lambda: len(served.plane.exchanges) == 3)
             gate.set()
         attempts, operations = served.books.attempts, served.books.operations
     assert sorted(task.result().status_code for task in staying) == [200, 400]
