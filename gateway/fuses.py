@@ -47,13 +47,16 @@ class Fuses:
         key = (tier.name, session)
         kept = sessions.fuses.get(key)
         if kept is None or kept.bounds != bounds:
+            sessions.tools -= kept.size if kept is not None else 0
             kept = sessions.fuses[key] = SessionFuse(bounds)
         sessions.fuses.move_to_end(key)
-        return Watch(self, sessions, tier.name, kept)
+        return Watch(self, sessions, key, kept)
 
-    def trim(self, sessions: _Sessions, grown: int) -> None:
-        """Take in that a session of theirs remembers `grown` more, and forget the quietest where it is too much."""
-        sessions.tools += grown
+    def trim(self, sessions: _Sessions, key: tuple[str, str], fuse: SessionFuse, before: int) -> None:
+        """Take in that a session of theirs, which remembered `before` calls, has learnt more, and forget the quietest
+        where it is too much. One that was forgotten while its request ran is nobody's any more and counts no more."""
+        if sessions.fuses.get(key) is fuse:
+            sessions.tools += fuse.size - before
         while len(sessions.fuses) > SESSIONS_MAX or (sessions.tools > TOOLS_MAX and len(sessions.fuses) > 1):
             sessions.tools -= sessions.fuses.popitem(last=False)[1].size
 
@@ -61,12 +64,12 @@ class Fuses:
 class Watch:
     """One request of a session whose tier has an armed fuse."""
 
-    __slots__ = ("_fuse", "_fuses", "_sessions", "_stream", "_tier")
+    __slots__ = ("_fuse", "_fuses", "_key", "_sessions", "_stream")
 
-    def __init__(self, fuses: Fuses, sessions: _Sessions, tier: str, fuse: SessionFuse) -> None:
+    def __init__(self, fuses: Fuses, sessions: _Sessions, key: tuple[str, str], fuse: SessionFuse) -> None:
         self._fuses = fuses
         self._sessions = sessions
-        self._tier = tier
+        self._key = key
         self._fuse = fuse
         self._stream = tools.StreamedCalls() if fuse.bounds.same_tool_calls else None
 
@@ -75,10 +78,10 @@ class Watch:
         before = self._fuse.size
         history: Sequence[ToolCall] = tools.of_history(fields) if self._stream is not None else ()
         tripped = self._fuse.admit(history, now)
-        self._fuses.trim(self._sessions, self._fuse.size - before)
+        self._fuses.trim(self._sessions, self._key, self._fuse, before)
         if tripped is None:
             return None
-        self._fuses.trips.add(self._tier, tripped.bound)
+        self._fuses.trips.add(self._key[0], tripped.bound)
         return FuseTripped(told(tripped, self._fuse.bounds), param=tripped.bound)
 
     def flows(self, passed: bytes) -> None:
@@ -92,7 +95,7 @@ class Watch:
             return
         before = self._fuse.size
         self._fuse.answered(self._stream.calls() if body is None else tools.of_answer(body), now)
-        self._fuses.trim(self._sessions, self._fuse.size - before)
+        self._fuses.trim(self._sessions, self._key, self._fuse, before)
 
     def replayed(self, body: bytes, now: float, *, stream: bool) -> None:
         """The answer came from the cache: it cost nothing, but a loop may turn on it all the same."""

@@ -123,6 +123,7 @@ class BudgetKeeper:
         self._tasks = tasks
         self._bounds: dict[str, MonthBound] = {}
         self._old: list[MonthBound] = []
+        self._limits: dict[str, Decimal] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.open: dict[AttemptId, Hold] = {}
         """By attempt: what is reserved until it ends."""
@@ -133,7 +134,9 @@ class BudgetKeeper:
         self.request_extra_usd = config.fallback.max_extra_spend_usd
         self.unbound = Funds(self.request_extra_usd)
         """Of a request that no month binds, before it has spent anything extra."""
-        self._limits: dict[str, Decimal] = {}
+        for name in self._limits:
+            self.bound(name)  # Requests that came under a limit that is gone now still ask for it.
+        self._limits = {}
         if config.fallback.max_extra_month_usd is not None:
             self._limits[EXTRA] = config.fallback.max_extra_month_usd
         self._names: dict[str, tuple[str | None, tuple[str, ...]]] = {}

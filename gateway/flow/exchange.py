@@ -111,6 +111,13 @@ class Exchange:
         """Wait for a slot no longer; False if it did not."""
         return self._pool.withdraw(self)
 
+    def _quit_line(self) -> bool:
+        """The same, with the time that it waited for nothing."""
+        left = self._leave_line()
+        if left:
+            self._record.queue_s = clock.monotonic() - self._record.began
+        return left
+
     @property
     def has_slot(self) -> bool:
         """Whether it is past its tier's queue."""
@@ -122,8 +129,7 @@ class Exchange:
         """The client hung up."""
         if self._finished:
             return
-        if self._leave_line():
-            self._record.queue_s = clock.monotonic() - self._record.began
+        if self._quit_line():
             self._climb.book_refused(self._route.rungs[0], Reason.CLIENT_CANCELLED, None, NO_QUOTE)
         self._stop(Outcome.CANCELLED, Reason.CLIENT_CANCELLED)
 
@@ -140,12 +146,12 @@ class Exchange:
     def stop(self) -> None:
         """The gateway stops now."""
         if not self._finished:
-            self._leave_line()
+            self._quit_line()
             self._stop(Outcome.CANCELLED, Reason.GATEWAY_SHUTDOWN, ShuttingDown("The gateway is stopping."))
 
     def _out_of_time(self) -> None:
         if not self._finished:
-            self._leave_line()
+            self._quit_line()
             error = AnswerTimeout(f"No whole answer within {self._route.tier.total_timeout_s:g} s.")
             self._stop(Outcome.TIMEOUT, Reason.TIMEOUT, error)
 

@@ -21,7 +21,7 @@ from gateway.flow.content import keeps_content, kept, with_request
 from gateway.flow.findings import identity_of, usage_of
 from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
-from gateway.flow.seen import FIRST_TOKEN, shown_by_answer, shown_by_end
+from gateway.flow.seen import FIRST_TOKEN, GONE, shown_by_answer, shown_by_end
 from gateway.flow.transitions import book_moves
 from gateway.ladder import Tried
 from gateway.relay.dialect import relay_of
@@ -107,10 +107,15 @@ class Trial:
         patience_s = tier.first_token_timeout_s if request.stream else tier.answer_timeout_s
         self._lane = plane.lanes.of(patience_s) if patience_s is not None else None
         """Until a stream's first token, or the whole of any other answer."""
+        self._due_s = min(tier.first_token_timeout_s, tier.total_timeout_s / 2)
+        """Cut before this by its request's total timeout, it was not the one that was slow."""
         self._relay: Relay | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._fields: Mapping[str, object] | None = None
+        """Of a whole answer under a good status, an error that came so among them: it may tell of usage."""
+        self._answers = False
+        """It is one, and no error."""
         if plane.breakers.moves:
             book_moves(plane, intent)  # This call is a probe: leave for it half opened the breaker.
 
@@ -278,8 +283,9 @@ class Trial:
             if fields is None:
                 self._fail(Reason.BAD_RESPONSE)
                 return
+            self._fields = fields
             if not is_error(fields):
-                self._fields = fields
+                self._answers = True
                 self._close(Outcome.OK, None)
                 self._owner.answered(self, VendorAnswer(status, answers.forwarded(self.headers), body))
                 return
@@ -293,7 +299,7 @@ class Trial:
     def _content(self) -> str:
         """What was answered, as far as it is written down; "" for a failure's body."""
         stream = self._transcript.whole() if self._transcript is not None else b""
-        return kept(stream or (self._parts[0] if self._fields is not None else b""), self._our_key())
+        return kept(stream or (self._parts[0] if self._answers else b""), self._our_key())
 
     def _our_key(self) -> bytes:
         return self._plane.upstreams[self.intent.upstream].endpoint.upstream.api_key.get_secret_value().encode()
@@ -355,8 +361,8 @@ class Trial:
             self._show_breaker(shown_by_answer(finish_reason, self._request.max_output_tokens), now)
         else:
             asked_s = retry_after_s(self.headers, clock.utc_now()) if self.status >= 400 else 0.0
-            flowed = self.first_token_s is not None
-            self._show_breaker(shown_by_end(reason, stale=stale, flowed=flowed, retry_after_s=asked_s), now)
+            spared = self.first_token_s is not None or now - self._began < self._due_s
+            self._show_breaker(shown_by_end(reason, stale=stale, spared=spared, retry_after_s=asked_s), now)
         move = self._move
         attempt = self.attempt = Attempt(
             intent=self.intent,
@@ -381,6 +387,8 @@ class Trial:
 
     def _show_breaker(self, seen: Seen, now: float) -> None:
         breakers = self._plane.breakers
+        if self._plane.upstreams[self.intent.upstream].retired:
+            seen = GONE
         self._move = breakers.record(self._key, self.intent.tier, self._ticket, seen, now) or self._move
         if breakers.moves:
             book_moves(self._plane, self.intent)

@@ -67,6 +67,11 @@ class UpstreamPool:
         """Whether any connection is open or being made."""
         return bool(self._open or self._connecting)
 
+    @property
+    def retired(self) -> bool:
+        """Whether a reload has put another in its place."""
+        return self._retired
+
     def retire(self) -> None:
         """Keep no connection beyond its call from now on; calls under way, and those still to come, are served."""
         self._retired = True

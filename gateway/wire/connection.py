@@ -243,9 +243,13 @@ class GatewayConnection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self.loop.call_soon(self._start_next)  # Once the one that is ending has given back all it holds.
         else:
             self.idle_since = clock.monotonic()
+
+    def _start_next(self) -> None:
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     # Wire, for replies
 
