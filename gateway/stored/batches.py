@@ -8,16 +8,17 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from gateway.config import Surface
+from gateway.config import Upstream
 from gateway.domain import clock
 from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest, StoredElsewhere
 from gateway.stored import ledger
 from gateway.stored.call import Call, ClientGone
 from gateway.stored.files import ASKED_AT_ONCE
 from gateway.stored.gate import where
-from gateway.stored.ledger import ID_MAX, Owned
+from gateway.stored.ledger import Owned, storable
 from gateway.stored.naming import Name, Named, Stored, named_in
 from gateway.stored.paging import asked, listed
+from gateway.stored.placing import FOR_BATCHES, serves
 from gateway.stored.uploading import BATCH, id_of
 from gateway.stored.vendor import Answer, VendorRefused
 
@@ -27,6 +28,8 @@ LIMIT, LIMIT_MAX = 20, 100
 BODY_MAX = 1_048_576
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 RESULTS = ("output_file_id", "error_file_id")
+ELSEWHERE = ("input_blob", "output_folder")
+"""Azure's: requests from a place that nobody checked, and results to one where nobody meters them."""
 
 
 async def create(call: Call) -> Response:
@@ -36,12 +39,14 @@ async def create(call: Call) -> Response:
     named = fields.get("input_file_id")
     if not isinstance(named, str) or not named:
         raise InvalidRequest("Name the file of requests: `input_file_id` must be a text.", param="input_file_id")
+    for name in ELSEWHERE:
+        if fields.get(name) is not None:
+            raise InvalidRequest(f"`{name}` is not taken: a batch is made of an uploaded file.", param=name)
     source = await call.own(Stored.FILE, named, "input_file_id")
     if source.purpose != BATCH or not source.model:
         raise InvalidRequest("That file is not one of requests: upload it with `purpose` batch.", param="input_file_id")
     upstream = call.place_of(source)
-    if Surface.BATCHES not in upstream.serves:
-        raise InvalidRequest("No batches are taken where that file is.", param="input_file_id")
+    _check_place(call, source.alias, upstream)
     await _check_names(call, named_in(body, fields), upstream.name)
     answer = await call.plane.stored.vendors.whole(
         upstream, "POST", ("batches",), headers={"content-type": "application/json"}, content=orjson.dumps(fields)
@@ -102,7 +107,7 @@ async def note(call: Call, row: Owned, answer: Answer) -> None:
     """What the vendor says of a batch: its results become its tenant's before the tenant learns of them, and that it
     has ended is told. Raises GatewayError."""
     plane, fields = call.plane, answer.fields
-    results = {name: id_ for name in RESULTS if isinstance(id_ := fields.get(name), str) and 0 < len(id_) <= ID_MAX}
+    results = {name: id_ for name in RESULTS if isinstance(id_ := fields.get(name), str) and storable(id_)}
     new = [
         _result(row, id_)
         for id_ in results.values()
@@ -153,6 +158,14 @@ async def _asked_after(call: Call, rows: list[Owned]) -> list[Owned]:
         if isinstance(result, GatewayError):
             raise result
     return [row for row in found if isinstance(row, Owned)]
+
+
+def _check_place(call: Call, alias: str, upstream: Upstream) -> None:
+    """The alias may still be asked for, and may run there. Raises UnknownModel, NotAllowed, InvalidRequest."""
+    route = call.plane.catalogue.find(call.tenant, alias, None)
+    if not serves(upstream, route, call.tenant.name, FOR_BATCHES):
+        message = f"No batches of the model {alias!r} are taken where that file is; upload it again."
+        raise InvalidRequest(message, param="input_file_id")
 
 
 async def _check_names(call: Call, named: Named, upstream: str) -> None:

@@ -12,7 +12,8 @@ import orjson
 
 from gateway.catalogue import Route
 from gateway.config import RoutingConfig, Tenant
-from gateway.errors import GatewayError, StoredElsewhere, UnknownObject
+from gateway.domain.ids import TierName
+from gateway.errors import GatewayError, InvalidRequest, StoredElsewhere, UnknownObject
 from gateway.flow.plane import Plane
 from gateway.stored.ledger import Owned
 from gateway.stored.naming import Name, Named, Stored, mentions, named_in
@@ -21,6 +22,8 @@ from gateway.wire.kinds import Kind
 
 SHOWN_MAX = 64
 """Characters of a caller's id that an error repeats."""
+NAMES_MAX = 4_096
+"""Stored objects that one request may name: looking up more would keep all other tenants waiting."""
 
 
 def names_stored(request: ModelRequest) -> Named | None:
@@ -50,6 +53,9 @@ def check(
         passed(route)
         return
     wanted = wanted_of(named)
+    if len(wanted) > NAMES_MAX:
+        refused(InvalidRequest(f"The request names {len(wanted)} stored objects; at most {NAMES_MAX} are looked up."))
+        return
     found = {name: row for name in wanted if (row := plane.owners.known(tenant.name, name)) is not None}
 
     def decide(found: Mapping[Name, Owned]) -> None:
@@ -100,9 +106,14 @@ def narrow(config: RoutingConfig, tenant: str, named: Named, found: Mapping[Name
 
 
 def home(config: RoutingConfig, row: Owned) -> str | None:
-    """The upstream where it can be had: its own, or one of the same account should that be gone; else None."""
-    same = [u.name for u in config.upstreams.values() if (u.provider, u.account) == (row.provider, row.account)]
-    return row.upstream if row.upstream in same else next(iter(same), None)
+    """The upstream where it can be had: its own, or should that be gone one of the same account in a region that its
+    tier allows; None where there is none that serves its tenant."""
+    account = (row.provider, row.account)
+    same = [u for u in config.upstreams.values() if (u.provider, u.account) == account and u.is_for(row.tenant)]
+    if any(u.name == row.upstream for u in same):
+        return row.upstream
+    tier = config.tiers.get(TierName(row.tier))
+    return next((u.name for u in same if tier is None or not tier.residency or u.region in tier.residency), None)
 
 
 def where(config: RoutingConfig, tenant: str, names: Iterable[Name], found: Mapping[Name, Owned]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from gateway.flow.trial import Owner, Trial
 from gateway.ladder import Tried
 from gateway.relay.responses import ENDINGS, FAILED
 from gateway.relay.sse import data_of, events
-from gateway.stored.ledger import ID_MAX, Owned
+from gateway.stored.ledger import Owned, storable
 from gateway.stored.metering import ENDED
 from gateway.stored.naming import Stored, brought_by
 
@@ -145,7 +145,7 @@ def rows_of(trial: Trial, response: Mapping[str, object]) -> list[Owned]:
     intent, now = trial.intent, clock.unix_nanos()
     stored = response.get("store") is not False
     running = response.get("background") is True and response.get("status") not in ENDED
-    brought = [(kind, id_) for kind, id_ in brought_by(response) if len(id_) <= ID_MAX]
+    brought = [(kind, id_) for kind, id_ in brought_by(response) if storable(id_)]
     if not stored:
         encrypted = _encrypted(response)
         brought = [(kind, id_) for kind, id_ in brought if kind is Stored.ITEM and id_ in encrypted]

@@ -31,6 +31,13 @@ NOBODY = ""
 ID_MAX = 256
 """Characters of an id; a vendor's ids have 30 to 70."""
 
+
+def storable(id_: str) -> bool:
+    """Whether there can be an id like that in the table and in a path: PostgreSQL keeps no NUL in a text, and clients
+    resolve dots."""
+    return 0 < len(id_) <= ID_MAX and "\0" not in id_ and id_ not in (".", "..")
+
+
 PERISHABLE = (Stored.RESPONSE, Stored.ITEM, Stored.CONTAINER)
 """Vendors let go of these by themselves after some weeks."""
 
@@ -50,7 +57,7 @@ class Owned:
     alias: str = ""
     tier: str = ""
     model: str = ""
-    """The vendor's name of the alias's model there."""
+    """The vendor's name of the alias's model there; of a file, only where its lines were checked to name that alias."""
     purpose: str = ""
     """Of a file, as the vendor has it."""
     parent: str = ""

@@ -18,7 +18,7 @@ from gateway.control.database import ControlUnavailable, Database
 from gateway.errors import OwnersUnavailable, UpstreamFailed
 from gateway.flow.tasks import Tasks
 from gateway.stored import ledger
-from gateway.stored.ledger import ID_MAX, Owned
+from gateway.stored.ledger import Owned, storable
 from gateway.stored.naming import Name, Stored
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Owners:
 
     async def find(self, tenant: str, kind: Stored, id_: str) -> Owned | None:
         """The tenant's own object, whole, or None. Raises OwnersUnavailable."""
-        if not 0 < len(id_) <= ID_MAX:
+        if not storable(id_):
             return None
         found = await self.ask(lambda connection: ledger.find(connection, tenant, kind, [id_]))
         return found.get(id_)
@@ -62,7 +62,7 @@ class Owners:
         found = {name: row for name in wanted if (row := self.known(tenant, name)) is not None}
         by_kind: dict[Stored, list[str]] = {}
         for name in wanted:
-            if name not in found and 0 < len(name.id) <= ID_MAX:
+            if name not in found and storable(name.id):
                 by_kind.setdefault(name.kind, []).append(name.id)
         if not by_kind:
             return found

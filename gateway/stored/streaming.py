@@ -17,7 +17,7 @@ from gateway.domain.attempt import Outcome
 from gateway.domain.reasons import Reason
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.stored.call import Call, Unfinished
-from gateway.stored.vendor import CANNOT_READ, forwarded, judged, read_whole, translated
+from gateway.stored.vendor import CANNOT_READ, forwarded, headers_of, judged, read_whole, translated
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,9 @@ class Stream(Unfinished):
     """That answer, for Starlette to run."""
 
     def __init__(self, call: Call, response: httpx.Response, meter: Meter | None, stack: AsyncExitStack) -> None:
-        own = {name: value for name in PASSED_TOO if (value := response.headers.get(name)) is not None}
-        kind = response.headers.get("content-type", "application/octet-stream")
+        named = headers_of(response)
+        own = {name: named[name] for name in PASSED_TOO if name in named}
+        kind = named.get("content-type", "application/octet-stream")
         super().__init__(
             None, response.status_code, {"content-type": kind, **own, **call.headers, **forwarded(response)}
         )

@@ -23,7 +23,7 @@ from gateway.ladder import Rung
 from gateway.stored.call import Call, ClientGone
 from gateway.stored.form import FIELD_BYTES_MAX, Event, FormWriter, PartBegins, PartEnds, events
 from gateway.stored.gate import where
-from gateway.stored.ledger import ID_MAX, Owned
+from gateway.stored.ledger import Owned, storable
 from gateway.stored.lines import Cutter, LineTooLong, at_line, fault, read_line
 from gateway.stored.naming import Stored, mentions, named_in
 from gateway.stored.placing import FOR_BATCHES, FOR_FILES, HEADER, only_place, place_for_alias
@@ -119,6 +119,7 @@ class Place:
         if self._named:
             route = plane.catalogue.find(tenant, self._named, None)
             self._take(route, place_for_alias(plane.config, route, tenant.name, FOR_FILES, HEADER))
+            self.model = ""  # Its lines, if the vendor should find any in it, were not looked at.
         else:
             self.upstream = only_place(plane.config, plane.catalogue, tenant)
 
@@ -203,7 +204,7 @@ class Place:
 def id_of(answer: Answer) -> str:
     """The id of what a vendor made. Raises UpstreamFailed where it gave none that can be kept."""
     id_ = answer.fields.get("id")
-    if not isinstance(id_, str) or not 0 < len(id_) <= ID_MAX:
+    if not isinstance(id_, str) or not storable(id_):
         raise UpstreamFailed(CANNOT_READ)
     return id_
 

@@ -28,6 +28,8 @@ WHOLE_S = 120.0
 """How long an answer that is read whole may take."""
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=15.0)
 PASSED = frozenset(name.decode() for name in FORWARDED)
+FAULTS = ("error", "errors")
+"""Where a stored response, or a batch, keeps what went wrong with it: a vendor's error under a good status."""
 CANNOT_READ = "The service that keeps it gave an answer that cannot be read."
 
 
@@ -157,13 +159,15 @@ def judged(response: httpx.Response, body: bytes) -> Answer:
     """What a whole answer means. Raises VendorRefused, UpstreamFailed."""
     fields = parsed(body)
     headers = forwarded(response)
+    our_key = response.request.headers.get("authorization", "").removeprefix("Bearer ").encode()
     if response.status_code >= 400:
         if fields is None or blame(response.status_code, fields) is Reason.UPSTREAM_AUTH:
             raise UpstreamFailed(CANNOT_READ)
-        our_key = response.request.headers.get("authorization", "").removeprefix("Bearer ").encode()
         raise VendorRefused(response.status_code, headers, masked(body, our_key))
     if response.status_code >= 300 or fields is None or is_error_only(fields):
         raise UpstreamFailed(CANNOT_READ)
+    if any(fields.get(name) for name in FAULTS):
+        body = masked(body, our_key)
     return Answer(response.status_code, headers, body, fields)
 
 
@@ -175,9 +179,15 @@ def is_error_only(fields: Mapping[str, object]) -> bool:
 def forwarded(response: httpx.Response) -> dict[str, str]:
     """The headers that go on to the client; what the vendor calls the request is among them."""
     prefix = FORWARDED_PREFIX.decode()
-    passed = {name: value for name, value in response.headers.items() if name in PASSED or name.startswith(prefix)}
-    called = response.headers.get("x-request-id", "")
-    return passed | ({"x-request-id": called} if fits(called.encode("latin-1", "replace")) else {})
+    named = headers_of(response)
+    passed = {name: value for name, value in named.items() if name in PASSED or name.startswith(prefix)}
+    called = named.get("x-request-id", "")
+    return passed | ({"x-request-id": called} if fits(called.encode("latin-1")) else {})
+
+
+def headers_of(response: httpx.Response) -> dict[str, str]:
+    """By name in lower case, a character for each byte as Starlette writes them: a file's name may be in UTF-8."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 @contextmanager
