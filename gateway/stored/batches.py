@@ -48,7 +48,7 @@ async def create(call: Call) -> Response:
     upstream = call.place_of(source)
     _check_place(call, source.alias, upstream)
     await _check_names(call, named_in(body, fields), upstream.name)
-    answer = await call.plane.stored.vendors.whole(
+    answer = await call.vendors.whole(
         upstream, "POST", ("batches",), headers={"content-type": "application/json"}, content=orjson.dumps(fields)
     )
     row = replace(
@@ -73,7 +73,7 @@ async def create(call: Call) -> Response:
 async def retrieve(call: Call) -> Response:
     """GET /v1/batches/{id}."""
     row = await call.own(Stored.BATCH, call.id)
-    answer = await call.plane.stored.vendors.whole(call.place_of(row), "GET", ("batches", row.id))
+    answer = await call.vendors.whole(call.place_of(row), "GET", ("batches", row.id))
     await note(call, row, answer)
     return call.answer(answer.status, dict(answer.headers), answer.body)
 
@@ -82,7 +82,7 @@ async def cancel(call: Call) -> Response:
     """POST /v1/batches/{id}/cancel."""
     row = await call.own(Stored.BATCH, call.id)
     call.body_read.set()
-    answer = await call.plane.stored.vendors.whole(call.place_of(row), "POST", ("batches", row.id, "cancel"))
+    answer = await call.vendors.whole(call.place_of(row), "POST", ("batches", row.id, "cancel"))
     await note(call, row, answer)
     return call.answer(answer.status, dict(answer.headers), answer.body)
 
@@ -144,7 +144,7 @@ async def _asked_after(call: Call, rows: list[Owned]) -> list[Owned]:
             return row
         async with few:
             try:
-                answer = await call.plane.stored.vendors.whole(call.place_of(row), "GET", ("batches", row.id))
+                answer = await call.vendors.whole(call.place_of(row), "GET", ("batches", row.id))
                 await note(call, row, answer)
             except VendorRefused:
                 return row  # As last seen.

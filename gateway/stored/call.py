@@ -17,7 +17,7 @@ from gateway.domain import clock
 from gateway.domain.attempt import Operation, Outcome
 from gateway.domain.ids import Alias, TenantId, TierName, UpstreamId, new_span_id
 from gateway.domain.reasons import Reason
-from gateway.errors import GatewayError, UpstreamFailed
+from gateway.errors import GatewayError, QuotaExhausted, UpstreamFailed
 from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.stored.gate import home, unknown
@@ -54,7 +54,8 @@ class Call:
         self.request_id = arrival.request_id()
         self.trace_id, self._client_span = arrival.trace()
         self.span_id = new_span_id()
-        self._booked = False
+        self._booked = self._entered = False
+        self.vendors = plane.stored.vendors_of(tenant.name)
         self.body_read = asyncio.Event()
         """Set once nothing but a hang-up can come from the client."""
 
@@ -64,6 +65,11 @@ class Call:
         ids = {"x-request-id": self.request_id, "x-tollway-request-id": self.request_id}
         named = {**ids, "x-tollway-alias": self.alias, "x-tollway-upstream": self.upstream}
         return {name: value for name, value in named.items() if value}
+
+    def enter(self) -> None:
+        """Count it among its tenant's. Raises QuotaExhausted."""
+        self.plane.stored.enter(self.tenant.name)
+        self._entered = True
 
     async def own(self, kind: Stored, id_: str, param: str | None = None) -> Owned:
         """The tenant's own object. Raises UnknownObject, OwnersUnavailable."""
@@ -90,6 +96,8 @@ class Call:
         if self._booked:
             return
         self._booked = True
+        if self._entered:
+            self.plane.stored.leave(self.tenant.name)
         ended_ns = self._started_ns + round((clock.monotonic() - self._began) * 1e9)
         told = keeps_callers(self.plane.config.tiers.get(TierName(self.tier)))
         operation = Operation(
@@ -136,10 +144,13 @@ Work = Callable[[Call], Coroutine[Any, Any, Response]]
 async def served(call: Call, work: Work) -> Response:
     """The answer of `work`, its operation recorded. Raises GatewayError."""
     try:
+        call.enter()
         response = await until_hang_up(call, work(call))
     except GatewayError as error:
         call.plane.metrics.errors.add(error.code)
         reason = Reason.CALLER_ERROR if error.status < 500 else Reason.SERVER_ERROR
+        if isinstance(error, QuotaExhausted):
+            reason = Reason.QUOTA_EXHAUSTED
         call.book(Outcome.REFUSED if error.status < 500 else Outcome.ERROR, error.status, reason)
         raise
     except VendorRefused as refused:
@@ -148,6 +159,9 @@ async def served(call: Call, work: Work) -> Response:
         return call.answer(refused.status, dict(refused.headers), refused.body)
     except asyncio.CancelledError:
         call.book(Outcome.CANCELLED, 0, Reason.GATEWAY_SHUTDOWN)
+        raise
+    except Exception:
+        call.book(Outcome.ERROR, 500, Reason.SERVER_ERROR)
         raise
     if response is None:
         call.book(Outcome.CANCELLED, 0, Reason.CLIENT_CANCELLED)

@@ -53,7 +53,7 @@ async def delete(call: Call) -> Response:
     upstream = call.place_of(row)
     await meter_unread(call, row)
     try:
-        answer = await call.plane.stored.vendors.whole(upstream, "DELETE", ("files", row.id))
+        answer = await call.vendors.whole(upstream, "DELETE", ("files", row.id))
     except VendorRefused as refused:
         if refused.status == 404:
             await call.plane.owners.forget(row)
@@ -71,7 +71,7 @@ async def content(call: Call) -> Response:
 
 async def look(call: Call, row: Owned) -> Answer:
     """The vendor's own word on a file, remembered. Raises GatewayError, VendorRefused."""
-    answer = await call.plane.stored.vendors.whole(call.place_of(row), "GET", ("files", row.id))
+    answer = await call.vendors.whole(call.place_of(row), "GET", ("files", row.id))
     expires, purpose = answer.fields.get("expires_at"), answer.fields.get("purpose")
     learned = replace(
         row,
@@ -114,7 +114,7 @@ async def meter_unread(call: Call, row: Owned) -> None:
         return
     try:
         where = call.place_of(row)
-        async with call.plane.stored.vendors.call(where, "GET", ("files", row.id, "content")) as response:
+        async with call.vendors.call(where, "GET", ("files", row.id, "content")) as response:
             if response.status_code >= 300:
                 logger.error("the results %s cannot be fetched any more, so they are not metered", row.id)
                 return

@@ -28,22 +28,20 @@ async def retrieve(call: Call) -> Response:
     if call.request.query_params.get("stream", "").lower() in ("true", "1"):
         meter = EventMeter(call.plane, row) if row.metered_ns is None else None
         return await stream(call, upstream, (PATH, row.id), query, meter)
-    return await _passed(call, row, await call.plane.stored.vendors.whole(upstream, "GET", (PATH, row.id), query=query))
+    return await _passed(call, row, await call.vendors.whole(upstream, "GET", (PATH, row.id), query=query))
 
 
 async def cancel(call: Call) -> Response:
     """POST /v1/responses/{id}/cancel."""
     row = await call.own(Stored.RESPONSE, call.id)
     call.body_read.set()
-    return await _passed(
-        call, row, await call.plane.stored.vendors.whole(call.place_of(row), "POST", (PATH, row.id, "cancel"))
-    )
+    return await _passed(call, row, await call.vendors.whole(call.place_of(row), "POST", (PATH, row.id, "cancel")))
 
 
 async def input_items(call: Call) -> Response:
     """GET /v1/responses/{id}/input_items."""
     row = await call.own(Stored.RESPONSE, call.id)
-    answer = await call.plane.stored.vendors.whole(
+    answer = await call.vendors.whole(
         call.place_of(row), "GET", (PATH, row.id, "input_items"), query=call.request.url.query
     )
     return call.answer(answer.status, dict(answer.headers), answer.body)
@@ -52,7 +50,7 @@ async def input_items(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """DELETE /v1/responses/{id}; one that ran in the background is looked at once more before."""
     row = await call.own(Stored.RESPONSE, call.id)
-    upstream, vendors = call.place_of(row), call.plane.stored.vendors
+    upstream, vendors = call.place_of(row), call.vendors
     try:
         if row.metered_ns is None:
             await _metered(call, row, await vendors.whole(upstream, "GET", (PATH, row.id)))

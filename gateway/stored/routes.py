@@ -15,6 +15,7 @@ from gateway.stored.call import Call, Work, served
 ERRORS = {
     401: "No key, or an unknown one.",
     404: "None of that id is the caller's own.",
+    429: "The caller has too many requests for stored objects under way.",
     502: "What keeps it was not reached, or gave an answer that cannot be read.",
     503: "Who owns what is not known at present, or what it used cannot be recorded.",
     504: "What keeps it did not answer in time.",

@@ -4,18 +4,23 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from gateway.errors import QuotaExhausted
 from gateway.metrics import Counter, gauge
 from gateway.stored.ledger import unmetered
 from gateway.stored.naming import Stored
 from gateway.stored.owners import Owners
 from gateway.stored.vendor import Vendors
 
+UNDER_WAY_MAX = 64
+"""Requests of one tenant at a time, in one process: they wait in line at the control database, which is everybody's."""
+
 
 class StoredState:
     """Made with the plane."""
 
     def __init__(self, owners: Owners) -> None:
-        self.vendors = Vendors()
+        self._vendors: dict[str, Vendors] = {}
+        self._under_way: dict[str, int] = {}
         self.requests = Counter()
         """By method, route and outcome."""
         self.lines = Counter()
@@ -26,6 +31,24 @@ class StoredState:
         """What ended, or was left to run, and was never fetched; as last counted."""
         self._owners = owners
 
+    def vendors_of(self, tenant: str) -> Vendors:
+        """The clients of that tenant alone: whoever fills their connections waits for nobody but itself."""
+        found = self._vendors.get(tenant)
+        if found is None:
+            found = self._vendors[tenant] = Vendors()
+        return found
+
+    def enter(self, tenant: str) -> None:
+        """One more request of that tenant is under way. Raises QuotaExhausted where there are UNDER_WAY_MAX already."""
+        if self._under_way.get(tenant, 0) >= UNDER_WAY_MAX:
+            message = f"You have {UNDER_WAY_MAX} requests for stored objects under way. Retry when one has ended."
+            raise QuotaExhausted(message, retry_after_s=1)
+        self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+
+    def leave(self, tenant: str) -> None:
+        """One of them has ended."""
+        self._under_way[tenant] -= 1
+
     async def recount(self) -> None:
         """Count again what was never fetched. Raises OwnersUnavailable."""
         counts = await self._owners.ask(
@@ -35,7 +58,8 @@ class StoredState:
 
     async def close(self) -> None:
         """Hang up on the vendors."""
-        await self.vendors.close()
+        for vendors in self._vendors.values():
+            await vendors.close()
 
     def collect(self) -> Iterator[Metric]:
         """Metric families."""

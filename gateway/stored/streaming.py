@@ -42,7 +42,7 @@ async def stream(call: Call, upstream: Upstream, path: tuple[str, ...], query: s
     async with AsyncExitStack() as stack:
         if meter is not None:
             stack.push_async_callback(_closed, meter)
-        response = await stack.enter_async_context(call.plane.stored.vendors.call(upstream, "GET", path, query=query))
+        response = await stack.enter_async_context(call.vendors.call(upstream, "GET", path, query=query))
         if response.status_code >= 300:
             judged(response, await read_whole(response))
             raise UpstreamFailed(CANNOT_READ)

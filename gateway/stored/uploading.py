@@ -82,7 +82,7 @@ async def _send(
     body = _form(call, writer, fields, head, data, form)
     upstream = call.plane.config.upstreams[UpstreamId(place.upstream)]
     call.alias, call.tier, call.upstream = place.alias, place.tier, place.upstream
-    answer = await call.plane.stored.vendors.whole(
+    answer = await call.vendors.whole(
         upstream, "POST", ("files",), headers={"content-type": writer.content_type}, content=body
     )
     row = place.owned(answer, purpose)
@@ -98,7 +98,7 @@ async def keep(call: Call, row: Owned) -> None:
         raise
     except GatewayError:
         try:
-            await call.plane.stored.vendors.whole(call.place_of(row), "DELETE", ("files", row.id))
+            await call.vendors.whole(call.place_of(row), "DELETE", ("files", row.id))
         except (GatewayError, VendorRefused) as error:
             logger.error("file %s at %s is nobody's and could not be deleted: %s", row.id, row.upstream, error)
         raise

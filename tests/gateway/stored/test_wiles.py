@@ -1,14 +1,16 @@
 """What a tenant could try, and what a vendor could say, to get past the owners of what is stored."""
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from gateway.flow.reload import Reread
-from gateway.stored import gate
-from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream
-from tests.gateway.serving import VENDOR_KEY, gateway, routing
+from gateway.stored import gate, state, vendor
+from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, silence
+from tests.gateway.serving import GLOBEX, VENDOR_KEY, gateway, routing, until
 from tests.gateway.stored.test_batches import run
 from tests.gateway.stored.test_files import line, upload
 from tests.gateway.stored.test_responses import create
@@ -184,3 +186,26 @@ async def test_an_id_that_no_vendor_gives_is_nobodys_on_every_route(
         named = await create(client, previous_response_id=id_)
     assert {one.status_code for one in (*got, named)} == {404}
     assert (listed.status_code, vault.seen) == (404, [])
+
+
+async def test_who_fills_its_own_connections_and_turns_keeps_nobody_else_waiting(
+    upstream: ScriptedUpstream, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "UNDER_WAY_MAX", 3)
+    monkeypatch.setattr(vendor, "LIMITS", httpx.Limits(max_connections=3, max_keepalive_connections=3))
+    async with gateway(routing(upstream.url)) as served, served.client() as acme, served.client(GLOBEX) as globex:
+        mine, theirs = [(await upload(client)).json()["id"] for client in (acme, globex)]
+        upstream.script.extend([silence] * 3)
+        async with asyncio.TaskGroup() as group:
+            held = [group.create_task(acme.get(f"/v1/files/{mine}/content")) for _ in range(3)]
+            await until(lambda: sum(one.method == "GET" for one in upstream.received) == 3)
+            more = await acme.get(f"/v1/files/{mine}")
+            got = await asyncio.wait_for(globex.get(f"/v1/files/{theirs}/content"), 2)
+            for line_ in tuple(upstream.lines):
+                line_.transport.abort()
+        ended = [one.result().status_code for one in held]
+        again = await acme.get(f"/v1/files/{mine}")
+    assert (more.status_code, more.json()["error"]["code"], got.status_code) == (429, "quota_exhausted", 200)
+    assert (ended, again.status_code) == ([502] * 3, 200)
+    refused = [one for one in served.books.operations if one.http_status == 429]
+    assert [one.error_type for one in refused] == ["quota_exhausted"]
