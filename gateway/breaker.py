@@ -7,7 +7,9 @@
 
 A ticket remembers the epoch it was given in, so an answer from before the last change moves nothing. The one ticket of
 a half-open epoch is the probe's; closing keeps that epoch, so a probe whose stream breaks after its first token still
-counts. A caller's own fault is reported as ABANDONED: it moves nothing either, and frees the probe.
+counts. A caller's own fault is reported as ABANDONED: it moves nothing either, and frees the probe. A probe that nobody
+reports of, which only a fault of our own can bring about, has a deadline: after it the next caller probes, in a new
+epoch, and the lost one's ticket is void.
 
 The cooldown doubles with each opening in a row, that is, until the ramp after a closing was survived. It is never less
 than the upstream's own Retry-After, and a deadline once set only moves out. Nothing here sleeps, locks, logs, draws or
@@ -47,6 +49,8 @@ class Policy:
     """The share of a cooldown that is added at most, 0 to 1."""
     ramp_s: float
     """How long after closing the share of calls that pass grows; 0 = all pass at once."""
+    probe_s: float
+    """A probe of which nothing was heard for so long is lost: longer than any request may last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class HalfOpen:
     failures: int
     openings: int
     since: float
+    until: float
+    """When the probe is given up for lost."""
 
 
 State: TypeAlias = Closed | Open | HalfOpen
@@ -106,8 +112,11 @@ def admit(state: State, policy: Policy, *, now: float, draw: float) -> tuple[Sta
         case Closed(ramp_from=float(start)):
             return state, Ticket(state.epoch) if draw * policy.ramp_s <= now - start else None
         case Open() if now >= state.until:
-            probing = HalfOpen(state.epoch + 1, state.failures, state.openings, state.since)
+            until = now + policy.probe_s
+            probing = HalfOpen(state.epoch + 1, state.failures, state.openings, state.since, until)
             return probing, Ticket(probing.epoch)
+        case HalfOpen() if now >= state.until:
+            return replace(state, epoch=state.epoch + 1, until=now + policy.probe_s), Ticket(state.epoch + 1)
         case Closed() | Open() | HalfOpen():
             return state, None
         case _:

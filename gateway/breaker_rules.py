@@ -8,6 +8,9 @@ from gateway.brownouts import Place
 from gateway.config import RoutingConfig
 from gateway.health import Rule
 
+PROBE_SLACK_S = 30.0
+"""A probe ends at its tier's total timeout at the latest, and its end is told at once; so long beyond it, it is lost."""
+
 
 def rules_of(config: RoutingConfig) -> Rules:
     """The rules of that configuration."""
@@ -18,13 +21,17 @@ def rules_of(config: RoutingConfig) -> Rules:
         cooldown_max_s=given.cooldown_max_s,
         jitter=given.jitter,
         ramp_s=given.ramp_s,
+        probe_s=max((tier.total_timeout_s for tier in config.tiers.values()), default=0.0) + PROBE_SLACK_S,
     )
     return Rules(
         policy=policy,
         policies={
-            tier.name: replace(policy, failures_max=tier.sla.consecutive_failures)
+            tier.name: replace(
+                policy,
+                failures_max=tier.sla.consecutive_failures or policy.failures_max,
+                probe_s=tier.total_timeout_s + PROBE_SLACK_S,
+            )
             for tier in config.tiers.values()
-            if tier.sla.consecutive_failures is not None
         },
         health=Rule(
             window_s=given.window_s,

@@ -60,7 +60,7 @@ class Rules:
 
     policy: Policy
     policies: Mapping[str, Policy]
-    """By tier, of those that have one of their own."""
+    """By tier."""
     health: Rule
     places: Mapping[str, Place]
     """By upstream, of those whose region is configured."""
@@ -75,7 +75,8 @@ class Rules:
 
 NAMES = {Closed: "closed", Open: "open", HalfOpen: "half_open"}
 FIRST: State = Closed()
-COOLDOWN_OVER, RECOVERED, EXPIRED, RELOADED = "cooldown_over", "recovered", "expired", "reloaded"
+COOLDOWN_OVER, PROBE_LOST = "cooldown_over", "probe_lost"
+RECOVERED, EXPIRED, RELOADED = "recovered", "expired", "reloaded"
 """What moves a breaker or a region without any answer."""
 
 
@@ -133,8 +134,14 @@ class Breakers:
         before, policy = entry.state, self._rules.policy_of(tier)
         after, ticket = admit(before, policy, now=now, draw=0.0 if last else self._draw())
         if after is not before:
-            self._move(key, entry, after, COOLDOWN_OVER, policy, now)
+            cause = PROBE_LOST if isinstance(before, HalfOpen) else COOLDOWN_OVER
+            self._move(key, entry, after, cause, policy, now)
         return ticket
+
+    def ramps(self, key: Key) -> bool:
+        """Whether that upstream just came back, and takes a share of the calls only."""
+        entry = self._entries.get(key)
+        return entry is not None and isinstance(entry.state, Closed)
 
     def record(self, key: Key, tier: str, ticket: Ticket, seen: Seen, now: float) -> Move | None:
         """Tell what the call showed; returns the breaker's own move if it made one."""

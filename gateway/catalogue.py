@@ -3,6 +3,7 @@ once at the start. Nothing here looks at load, health or money.
 """
 
 import difflib
+import hashlib
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -11,6 +12,9 @@ from gateway.domain.ids import Alias, TenantId, TierName
 from gateway.errors import NotAllowed, UnknownModel
 from gateway.ladder import Limits, Rung
 from gateway.rungs import canaries_of, limits_of, rungs_of
+
+LOT_DIGITS = 13
+"""Hexadecimal; so many fit a float exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,12 @@ class Route:
             return self
         mark = draw * self.canaries[-1][0]
         return next(route for upto, route in self.canaries if mark < upto)
+
+
+def lot_of(session: str, alias: str) -> float:
+    """The draw of a session, from 0 to 1 (1 excluded), given the hash it goes by: the same each time and in every
+    process, and another for each alias, so that no session is everywhere among the canaries."""
+    return int(hashlib.sha256(f"{session}/{alias}".encode()).hexdigest()[:LOT_DIGITS], 16) / 16**LOT_DIGITS
 
 
 class Catalogue:

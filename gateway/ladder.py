@@ -4,7 +4,8 @@ ladder, of what was tried, and of the time and the money left.
 A request starts on its alias's first target. A failure that may mend itself is tried again on the same rung, `retries`
 times, after a short pause; a failure that another upstream could mend moves one rung down; one that is the caller's own
 ends the ladder at once. A rung that something stands before, whose context window the prompt does not fit, or whose
-worst case is not covered, is skipped with its reason. Retries and rungs together are bounded by `attempts_max` calls
+worst case is not covered, is skipped with its reason. One that was passed over only to spare it, since it just came
+back, is called after all where nothing below it answered. Retries and rungs together are bounded by `attempts_max` calls
 and by the request's own deadline: a pause that would end after it is not begun. Nothing here calls, waits, draws or
 reads a clock.
 """
@@ -103,6 +104,8 @@ class Tried:
     """That host could not be reached, and another one can: the rung deserves another try there."""
     called: bool = True
     """False for a rung that was skipped."""
+    spared: bool = False
+    """It was skipped only because it just came back, and could be called."""
     billable: bool = False
     """The vendor may bill it all the same, so whatever is called after it costs extra."""
     retry_after_s: float = 0.0
@@ -203,8 +206,21 @@ def next_move(step: Step, known: Known) -> Move:
             return Wait(pause_s)
     elif last.reason is Reason.BUDGET_EXHAUSTED and last.depth == 0 and not calls:
         return GiveUp()  # What its first choice may cost is the caller's to change; it is told so.
-    depth = last.depth + 1
-    return _move_to(step.rungs[depth], step, known) if depth < len(step.rungs) else GiveUp()
+    depth = _below(tried)
+    if depth < len(step.rungs):
+        return _move_to(step.rungs[depth], step, known)
+    again = next((t.depth for t in tried if t.spared and _came_once(t, tried)), None)
+    return GiveUp() if again is None else _move_to(step.rungs[again], step, known)
+
+
+def _below(tried: tuple[Tried, ...]) -> int:
+    """The first rung that the request did not come to yet."""
+    return max(t.depth for t in tried) + 1
+
+
+def _came_once(it: Tried, tried: tuple[Tried, ...]) -> bool:
+    """Whether the request did not come to that rung again since."""
+    return sum(t.depth == it.depth for t in tried) == 1
 
 
 def _move_to(rung: Rung, step: Step, known: Known, *, fresh: bool = False) -> Move:
@@ -248,7 +264,7 @@ def _too_long_for(rung: Rung, step: Step, known: Known) -> bool:
 
 def _is_stale_once(last: Tried, tried: tuple[Tried, ...]) -> bool:
     """Whether the rung failed for a stale connection only, and for the first time."""
-    return last.replayable and sum(t.depth == last.depth for t in tried) == 1
+    return last.replayable and sum(t.called and t.depth == last.depth for t in tried) == 1
 
 
 def _pause_s(last: Tried, step: Step, known: Known) -> float | None:
@@ -260,7 +276,7 @@ def _pause_s(last: Tried, step: Step, known: Known) -> float | None:
     if retries >= step.limits.retries or not last.retryable:
         return None
     if last.reason in TOLD_WHEN and last.retry_after_s:
-        if last.retry_after_s > step.limits.retry_after_s_max or _another_is_open(last, step, known):
+        if last.retry_after_s > step.limits.retry_after_s_max or _another_is_open(step, known):
             return None
         return last.retry_after_s + PAUSE_S * step.draw
     if last.reason not in RETRIED:
@@ -269,6 +285,6 @@ def _pause_s(last: Tried, step: Step, known: Known) -> float | None:
     return longest * (1 + step.draw) / 2
 
 
-def _another_is_open(last: Tried, step: Step, known: Known) -> bool:
+def _another_is_open(step: Step, known: Known) -> bool:
     """Whether a rung further down could be called now."""
-    return any(isinstance(_move_to(rung, step, known), Send) for rung in step.rungs[last.depth + 1 :])
+    return any(isinstance(_move_to(rung, step, known), Send) for rung in step.rungs[_below(step.tried) :])

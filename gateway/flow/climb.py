@@ -73,13 +73,13 @@ class Climb:
                     self._plane.tasks.spawn(self._lease(move, again))
                     return None
             key = Key(record.route.alias.name, record.tenant, move.rung.upstream)
-            last = move.rung is record.route.rungs[-1]
+            last = move.rung is record.route.rungs[-1] or self._was_spared(move.rung)
             ticket = self._plane.breakers.admit(key, record.route.tier.name, clock.monotonic(), last=last)
             if ticket is not None:
                 return Go(move, ticket, hold)
             if hold is not None:
                 hold.release()
-            self._pass_over(move, Reason.BREAKER_OPEN)
+            self._pass_over(move, Reason.BREAKER_OPEN, spared=not last and self._plane.breakers.ramps(key))
 
     def failed(self, tried: Tried) -> None:
         """The last call did not answer."""
@@ -137,11 +137,14 @@ class Climb:
         if not self._lost:
             again()
 
-    def _pass_over(self, move: Send | Skip, reason: Reason) -> None:
+    def _was_spared(self, rung: Rung) -> bool:
+        return any(t.spared and t.depth == rung.depth for t in self.tried)
+
+    def _pass_over(self, move: Send | Skip, reason: Reason, *, spared: bool = False) -> None:
         if reason is Reason.BUDGET_EXHAUSTED:
             self._refused = move.quote
         self.book_refused(move.rung, reason, move.because, move.quote)
-        self.failed(Tried(move.rung.depth, reason, called=False))
+        self.failed(Tried(move.rung.depth, reason, called=False, spared=spared))
 
     def _hurdle(self, rung: Rung) -> Reason | None:
         record = self._record

@@ -6,7 +6,7 @@ first ends the request in `_finish`, once, and gives its slot back.
 """
 
 from gateway.cache.store import Entry
-from gateway.catalogue import Route
+from gateway.catalogue import Route, lot_of
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.ids import UpstreamId
@@ -67,7 +67,8 @@ class Exchange:
             record.request = read(arrival.body, arrival.kind)
             route = plane.catalogue.find(arrival.tenant, record.request.alias, arrival.tier())
             if route.canaries:
-                route = route.drawn(plane.draw())
+                session = record.session
+                route = route.drawn(lot_of(session, route.alias.name) if session else plane.draw())
             self._route = record.route = route
             self._pool = plane.pools[route.tier.name]
             if route.tier.streaming_required:

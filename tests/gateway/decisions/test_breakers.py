@@ -12,7 +12,7 @@ from gateway.health import ANSWERED, AT_CEILING, FAILED, TIMED_OUT, Rule, Tally
 ACME = Key("fast", "acme", "u0")
 OTHERS = [Key("fast", "globex", "u0"), Key("bulk", "acme", "u0"), Key("fast", "acme", "u1")]
 EU = Place("openai", "eu")
-POLICY = Policy(failures_max=2, cooldown_s=10, cooldown_max_s=80, jitter=0, ramp_s=0)
+POLICY = Policy(failures_max=2, cooldown_s=10, cooldown_max_s=80, jitter=0, ramp_s=0, probe_s=30)
 RULES = Rules(
     policy=POLICY,
     policies={"agent": replace(POLICY, failures_max=4)},
@@ -53,6 +53,17 @@ def tripped() -> Breakers:
     breakers = made()
     failed(breakers, times=2)
     return breakers
+
+
+def test_a_probe_nobody_reports_of_is_given_up_for_lost_and_the_move_is_told() -> None:
+    breakers = tripped()
+    assert breakers.admit(ACME, "x", 10.0) is not None
+    assert breakers.admit(ACME, "x", 39.9) is None
+    ticket = breakers.admit(ACME, "x", 40.0)
+    assert ticket is not None
+    assert list(breakers.take_moves())[-1] == Move(ACME, EU, "half_open", "half_open", "probe_lost", 2)
+    breakers.record(ACME, "x", ticket, Seen(Outcome.SUCCEEDED, ANSWERED, "answered"), 41.0)
+    assert breakers.admit(ACME, "x", 41.0) is not None
 
 
 def test_an_open_breaker_is_nobody_elses() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.catalogue import Catalogue, Route
+from gateway.catalogue import Catalogue, Route, lot_of
 from gateway.domain.ids import Alias, TenantId
 from gateway.errors import NotAllowed, UnknownModel
 from gateway.ladder import Rung
@@ -132,6 +132,18 @@ def test_the_draw_chooses_the_first_target_by_weight_and_the_rest_follow_in_orde
     drawn = weighted(None, 8, None).drawn(draw)
     assert " ".join(rung.model for rung in drawn.rungs) == order
     assert [rung.depth for rung in drawn.rungs] == [0, 1, 2, 3], "the depth is the place in the order tried"
+
+
+def test_sessions_spread_over_the_draws_evenly_and_each_keeps_its_own() -> None:
+    lots = [lot_of(f"session-{i}", "fast") for i in range(4000)]
+    assert lots == [lot_of(f"session-{i}", "fast") for i in range(4000)]
+    for upto in (0.05, 0.5, 0.95):
+        assert sum(lot < upto for lot in lots) / len(lots) == pytest.approx(upto, abs=0.02)
+
+
+def test_who_is_among_the_canaries_of_one_alias_is_not_thereby_among_anothers() -> None:
+    both = [i for i in range(4000) if lot_of(f"s{i}", "fast") < 0.5 and lot_of(f"s{i}", "bulk") < 0.5]
+    assert len(both) / 4000 == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_target_of_weight_zero_is_never_first_and_still_a_rung() -> None:

@@ -303,6 +303,7 @@ ENDS = [
     Tried(0, Reason.CONNECTION_LOST, replayable=True),
     Tried(0, Reason.CONTEXT_TOO_LONG),
     Tried(0, Reason.BREAKER_OPEN, called=False),
+    Tried(0, Reason.BREAKER_OPEN, called=False, spared=True),
 ]
 """How a call may end; the depth is filled in."""
 
@@ -343,9 +344,39 @@ def test_no_history_calls_a_rung_or_all_of_them_more_often_than_allowed(retries:
         assert sum(kind == "call" for kind, _, _ in calls) <= attempts_max
         assert all(again <= retries for _, _, again in calls)
         assert all(rung.tier == TIER and rung.context_tokens is None for _, rung, _ in calls)
-        assert [rung.depth for _, rung, _ in calls] == sorted(rung.depth for _, rung, _ in calls)
+        depths = [rung.depth for _, rung, _ in calls]
+        assert list(dict.fromkeys(depths)) == sorted(set(depths)), "each rung is come to in its turn"
         seen |= {rung.depth for _, rung, _ in calls}
     assert seen == {0, 3}
+
+
+def spared(depth: int) -> Tried:
+    return Tried(depth, Reason.BREAKER_OPEN, called=False, spared=True)
+
+
+@pytest.mark.parametrize("below", [skipped(1, Reason.RESIDENCY), failed(1), failed(1, Reason.RATE_LIMITED)], ids=str)
+def test_a_rung_that_was_only_spared_is_called_after_all_where_nothing_below_it_answered(below: Tried) -> None:
+    assert move(spared(0), below, rungs=RUNGS[:2]) == Send(RUNGS[0], None, NO_QUOTE)
+    assert move(spared(0), below, failed(0), rungs=RUNGS[:2]) == GiveUp()
+    assert move(spared(0), below, spared(0), rungs=RUNGS[:2]) == GiveUp()
+    assert move(spared(0), below, rungs=RUNGS[:2], attempts_max=int(below.called)) == GiveUp()
+
+
+def test_of_several_spared_rungs_the_highest_is_called_first_and_those_below_are_not_come_to_again() -> None:
+    tried = (spared(0), spared(1), failed(2))
+    assert move(*tried) == Send(RUNGS[0], None, NO_QUOTE)
+    assert move(*tried, failed(0)) == Send(RUNGS[1], Reason.SERVER_ERROR, CHEAP, extra=True)
+    assert move(*tried, failed(0), failed(1)) == GiveUp()
+
+
+def test_a_spared_rung_is_tried_again_and_over_a_fresh_connection_like_any_other() -> None:
+    before = (spared(0), skipped(1, Reason.RESIDENCY))
+    assert isinstance(move(*before, failed(0), rungs=RUNGS[:2], retries=1), Wait)
+    assert move(*before, stale(0), rungs=RUNGS[:2]) == Send(RUNGS[0], None, NO_QUOTE, fresh=True)
+
+
+def test_a_rung_whose_rest_is_not_over_is_not_come_back_to() -> None:
+    assert move(skipped(0, Reason.BREAKER_OPEN), failed(1), rungs=RUNGS[:2]) == GiveUp()
 
 
 @given(

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.breaker import Open
+from gateway.breaker_rules import rules_of
 from gateway.config import RoutingConfig
 from gateway.domain import clock
 from gateway.domain.attempt import Transition
@@ -386,3 +387,39 @@ async def test_metrics_tell_states_and_moves_with_their_cause_and_no_tenant(upst
     assert metrics["tollway_breakers_not_closed", frozenset({"fast", "u0"})] == 1
     assert metrics["tollway_breaker_transitions_total", frozenset({"u0", "closed", "open", "server_error"})] == 1
     assert not any("acme" in values or "globex" in values for _, values in metrics)
+
+
+async def test_an_upstream_that_just_came_back_is_called_where_nothing_below_it_may_be(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    upstream.script.extend([error(500), error(500)])
+    changes: dict[str, Any] = {
+        "breaker": {**SHORT, "ramp_s": 3600},
+        "tiers": {"interactive": {"residency": ["eu"]}},
+        "upstreams": {"u0": {"region": "eu"}, "u1": {"region": "us"}},
+    }
+    async with gateway(routing(upstream.url, alternate.url, **changes), draw=lambda: 0.9) as served:
+        for _ in range(2):
+            await ask(served)
+        await rested(served)
+        assert (await ask(served)).status_code == 200  # The probe.
+        before = len(served.books.attempts)
+        got = await ask(served)
+    assert (got.status_code, got.headers["x-tollway-upstream"]) == (200, "u0")
+    assert [(a.intent.upstream, a.error_type) for a in served.books.attempts[before:]] == [
+        ("u0", Reason.BREAKER_OPEN),
+        ("u1", Reason.RESIDENCY),
+        ("u0", ""),
+    ]
+    assert alternate.received == []
+
+
+async def test_a_probe_is_given_up_for_lost_only_after_its_tiers_total_timeout(upstream: ScriptedUpstream) -> None:
+    tiers = {"interactive": {"total_timeout_s": 7, "first_token_timeout_s": 5}, "batch": {"total_timeout_s": 900}}
+    async with gateway(routing(upstream.url, tiers=tiers)) as served:
+        rules = rules_of(served.plane.config)
+    assert {name: rules.policy_of(name).probe_s > tier["total_timeout_s"] for name, tier in tiers.items()} == {
+        "interactive": True,
+        "batch": True,
+    }
+    assert rules.policy_of("interactive").probe_s < 60

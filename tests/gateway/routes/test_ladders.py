@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import httpx
@@ -311,6 +312,22 @@ async def test_canaries_share_first_choices_by_weight_and_fall_back_on_each_othe
     assert (moved.headers["x-tollway-upstream"], moved.headers["x-tollway-fallback-depth"]) == ("u0", "1")
     assert served.books.attempts[-2].intent.upstream == "u1"
     assert served.books.attempts[-2].intent.fallback_depth == 0
+
+
+async def test_a_session_stays_with_the_first_choice_that_was_drawn_for_it(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    targets = [{"upstream": "u0", "model": "m0", "weight": 1}, {"upstream": "u1", "model": "m1", "weight": 1}]
+    config = routing(upstream.url, alternate.url, aliases={"fast": {"targets": targets, "fallback": []}})
+    draws = count()
+    found: dict[str, set[str]] = {}
+    async with gateway(config, draw=lambda: next(draws) % 2 / 2) as served, served.client() as client:
+        for session in [f"conversation-{i}" for i in range(12)] * 3:
+            headers = {"x-tollway-session": session}
+            got = await client.post("/v1/chat/completions", json=chat_request(), headers=headers)
+            found.setdefault(session, set()).add(got.headers["x-tollway-upstream"])
+    assert [len(seen) for seen in found.values()] == [1] * 12
+    assert set().union(*found.values()) == {"u0", "u1"}
 
 
 async def test_targets_and_retries_differ_by_tier(upstream: ScriptedUpstream, alternate: ScriptedUpstream) -> None:
