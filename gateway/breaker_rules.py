@@ -9,7 +9,7 @@ from gateway.config import RoutingConfig
 from gateway.health import Rule
 
 PROBE_SLACK_S = 30.0
-"""A probe ends at its tier's total timeout at the latest, and its end is told at once; so long beyond it, it is lost."""
+"""A probe ends by its tier's total timeout at the latest, and its end is told at once; this much beyond, it is lost."""
 
 
 def rules_of(config: RoutingConfig) -> Rules:

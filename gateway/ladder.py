@@ -5,9 +5,9 @@ A request starts on its alias's first target. A failure that may mend itself is 
 times, after a short pause; a failure that another upstream could mend moves one rung down; one that is the caller's own
 ends the ladder at once. A rung that something stands before, whose context window the prompt does not fit, or whose
 worst case is not covered, is skipped with its reason. One that was passed over only to spare it, since it just came
-back, is called after all where nothing below it answered. Retries and rungs together are bounded by `attempts_max` calls
-and by the request's own deadline: a pause that would end after it is not begun. Nothing here calls, waits, draws or
-reads a clock.
+back, is called after all where nothing below it answered. Retries and rungs together are bounded by `attempts_max`
+calls and by the request's own deadline: a pause that would end after it is not begun. Nothing here calls, waits, draws
+or reads a clock.
 """
 
 from collections.abc import Callable

@@ -80,7 +80,8 @@ RUNNING = frozenset({"queued", "in_progress"})
 def identity(fields: Mapping[str, object]) -> tuple[str, str, str, str]:
     """The id, the model, the first choice's finish reason and the service tier of a whole answer; "" where none is.
 
-    A response left to run in the background is on the books under its id when its end is seen, not here.
+    A response left to run in the background is on the books under its id when its end is seen; here it is an attempt
+    that finished `queued` or `in_progress`, which by that a reconciliation tells apart from one that was not measured.
     """
     choices = fields.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
@@ -88,5 +89,5 @@ def identity(fields: Mapping[str, object]) -> tuple[str, str, str, str]:
     if fields.get("object") == "response":
         finish = finish_reason(fields)
         if finish in RUNNING:
-            return "", text(fields.get("model")), "", text(fields.get("service_tier"))
+            return "", text(fields.get("model")), finish, text(fields.get("service_tier"))
     return text(fields.get("id")), text(fields.get("model")), finish, text(fields.get("service_tier"))

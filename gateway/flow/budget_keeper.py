@@ -210,6 +210,18 @@ class BudgetKeeper:
             if isinstance(bound, MonthBound) and self._is_untidy(bound):
                 self._tidy_soon()
 
+    async def charge(self, tenant: str, usd: Decimal) -> None:
+        """Put on the tenant's month what was spent without having been asked for here, even if that goes beyond its
+        limit. It is in the database when this returns. Raises ControlUnavailable; then nothing was charged."""
+        whole, _ = self.names_of(tenant)
+        if whole is None or not usd:
+            return
+        bound = self.bound(whole)
+        async with bound.lock:
+            by_all = await self._database.aside(partial(spend.add, bound=bound.name, month=bound.month, usd=usd))
+            bound.leased(usd, by_all)
+            bound.account = bound.account.settle(ZERO, usd)
+
     async def close(self) -> None:
         """Give back what is leased and not spent."""
         if self._timer is not None:

@@ -6,12 +6,15 @@ What it promises:
 - When its bound or the disk is reached, new intents are refused (JournalFull: the policy is to shed); attempts under
   way keep the room they need. Only what costs nothing (an operation or a refusal that never held an intent, a
   transition) is then counted instead of recorded.
+- A prompt that a logging policy keeps is written with its intent and in its span. That of an attempt which died with
+  the process can be lost; the attempt cannot.
 It sends nothing: that is the shipper's.
 """
 
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.domain import clock
@@ -48,6 +51,8 @@ class Journal:
         self._spans = SpanEncoder(self._folder.path.name)
         self._open: dict[str, bytes] = {}
         self._operations: dict[str, bytes] = {}
+        self._with_content: set[str] = set()
+        """The open attempts that have some."""
         self._backlog: list[tuple[int, str, bytes]] = []
         self._ballast = Ballast(self._folder.ballast, self._limits.ballast_bytes)
         self._trouble = ""
@@ -68,16 +73,21 @@ class Journal:
 
     def intent(self, intent: Intent) -> None:
         """Record an attempt about to be made; when this returns, kill -9 cannot hide it. Raises JournalFull."""
-        payload = records.encode_intent(intent)
+        payload = carried = records.encode_intent(intent)
+        if intent.request_content:
+            # Written once: carried along from segment to segment, the prompts of long streams would fill the disk.
+            carried = records.encode_intent(replace(intent, request_content=""))
         with self._lock:
-            self._admit(len(payload))
+            self._admit(len(payload), content=bool(intent.request_content))
             try:
                 self._log.append(records.INTENT, payload)
             except OSError as error:
                 self._in_trouble(error)
                 raise JournalFull(f"the journal cannot be written: {error.strerror}") from error
-            self._open[intent.attempt_id] = payload
-            self._operations[intent.parent_span_id] = payload
+            self._open[intent.attempt_id] = carried
+            if intent.request_content:
+                self._with_content.add(intent.attempt_id)
+            self._operations[intent.parent_span_id] = carried
             self._appended()
 
     async def intent_synced(self, intent: Intent) -> None:
@@ -197,11 +207,11 @@ class Journal:
         self._ballast.drop()
         self._leave()
 
-    def _admit(self, size: int) -> None:
+    def _admit(self, size: int, *, content: bool = False) -> None:
         if self._closed or self._trouble:
             self._refused += 1
             raise JournalFull(self._trouble or "the journal is closed")
-        if not self._has_room(size):
+        if not self._has_room(size, content=content):
             self._refused += 1
             raise JournalFull(f"the journal holds {self._bytes} of {self._limits.max_bytes} bytes that nobody took yet")
 
@@ -209,9 +219,11 @@ class Journal:
     def _bytes(self) -> int:
         return self._log.size + self.outbox.bytes + self.parked.bytes
 
-    def _has_room(self, size: int) -> bool:
+    def _has_room(self, size: int, *, content: bool = False) -> bool:
         under_way = len(self._open) + len(self._operations) + 2
-        return self._bytes + size + under_way * self._limits.reserve_bytes <= self._limits.max_bytes
+        with_content = len(self._with_content) + content
+        reserved = under_way * self._limits.reserve_bytes + with_content * 2 * self._limits.content_bytes
+        return self._bytes + size + reserved <= self._limits.max_bytes
 
     def _keep(self, kind: int, key: str, payload: bytes, *, admitted: bool) -> None:
         """Write a record that must not be refused, now or as soon as the disk lets us. Under the lock."""
@@ -235,6 +247,7 @@ class Journal:
             del self._backlog[0]
             if kind != records.TRANSITION:
                 (self._operations if kind == records.OPERATION else self._open).pop(key, None)
+                self._with_content.discard(key)
 
     def _withdraw(self, intent: Intent) -> None:
         with self._lock:

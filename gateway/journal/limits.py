@@ -24,6 +24,9 @@ class Limits:
     """The window that a power loss may take."""
     reserve_bytes: int = 4096
     """Kept for each attempt and each operation under way: its end is always written."""
+    content_bytes: int = 32 * 1024
+    """The longest prompt or answer that a tier's logging policy writes down. Room for one of each is kept besides for
+    an attempt under way that has content: its span tells both."""
 
     @property
     def ballast_bytes(self) -> int:

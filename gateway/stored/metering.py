@@ -10,19 +10,23 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import orjson
 
+from gateway.control.database import ControlUnavailable
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.ids import Account, Alias, AttemptId, RequestId, SpanId, TenantId, TierName, TraceId, UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
+from gateway.errors import OwnersUnavailable
 from gateway.flow.booking import TOKEN_CLASSES, normalised
 from gateway.flow.plane import Plane
 from gateway.relay.relay import text
 from gateway.relay.responses import finish_reason
 from gateway.relay.sse import EventTooLong, Splitter, data_of, events
+from gateway.spent import spent_usd
 from gateway.stored.gate import home
 from gateway.stored.ledger import Owned
 from gateway.stored.lines import Cutter, LineTooLong
@@ -49,6 +53,8 @@ class ResultMeter:
         self._cutter = Cutter(LINE_MAX)
         self._booked_to = row.metered_to
         self._whole = self._lost = False
+        self._usd = Decimal(0)
+        """What the lines booked here cost, as far as a price is known."""
         plane.stored.metering.add(row.key)
 
     def feed(self, piece: bytes) -> None:
@@ -72,12 +78,13 @@ class ResultMeter:
             self._whole = True
 
     async def close(self) -> None:
-        """Remember what is on the books for good. Raises OSError, OwnersUnavailable."""
+        """Charge the tenant's month, and remember what is on the books for good. Raises OSError, OwnersUnavailable."""
         plane, row = self._plane, self._row
         try:
             if not self._whole and self._booked_to == row.metered_to:
                 return
             await plane.books.flushed()
+            await self._charge()
             now = clock.unix_nanos() if self._whole else None
             await plane.owners.save(replace(row, metered_ns=now, metered_to=self._booked_to))
             if now is not None:
@@ -88,6 +95,16 @@ class ResultMeter:
         finally:
             plane.stored.metering.discard(row.key)
 
+    async def _charge(self) -> None:
+        """Before it is remembered: a crash between the two charges it again, so a month is only ever overstated."""
+        try:
+            await self._plane.budgets.charge(self._row.tenant, self._usd)
+        except ControlUnavailable as error:
+            raise OwnersUnavailable(
+                "What these results cost cannot be put on your budget at present. Fetch them again later.",
+                retry_after_s=5,
+            ) from error
+
     def _book(self, line: bytes) -> None:
         cutter = self._cutter
         if cutter.taken <= self._row.metered_to:
@@ -95,6 +112,7 @@ class ResultMeter:
         attempt = line_attempt(self._plane, self._row, line, cutter.number)
         if attempt is not None:
             book(self._plane, attempt)
+            self._usd += spent_usd(attempt.intent, attempt.usage, self._plane.config.rate_cards) or 0
         self._plane.stored.lines.add("metered" if attempt is not None else "error")
         self._booked_to = cutter.taken
 

@@ -28,6 +28,13 @@ SELECT
 FROM tollway.rated_attempts AS rated
 WHERE billable
   AND started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
+  -- A response left to run in the background: where its end is in the store, that is what the vendor bills for it.
+  AND NOT (finish_reason IN ('queued', 'in_progress') AND (trace_id, parent_span_id, upstream) IN (
+      SELECT trace_id, parent_span_id, upstream
+      FROM tollway.attempts
+      WHERE completeness = 'measured' AND response_id != ''
+        AND started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
+        AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))
 GROUP BY tenant, alias, tier, fallback_depth, fallback_reason,
          provider, account, model, day, outcome, completeness, priced, card_id
 ORDER BY tenant, alias, tier, fallback_depth, fallback_reason,

@@ -112,6 +112,27 @@ def test_an_account_without_an_invoice_says_so_and_its_usage_is_unbilled(writer,
     assert found.by_class[VarianceClass.UNBILLED_USAGE] == -found.metered == Decimal("-0.00021")
 
 
+def test_what_began_a_background_response_is_evidence_only_until_its_end_is_in_the_store(writer, reader, tmp_path):
+    """1000 tokens in and 100 out are billed once: for the end that was metered, not for the call that began it."""
+    rate_cards.load(writer, CARDS, now=NOW)
+    began = attempt(completeness="unknown", finish_reason="queued", response_id="", route="/v1/responses")
+    rows = [row("0.000150", "1000", "gpt-4o-mini, input"), row("0.000060", "100", "gpt-4o-mini, output")]
+    import_file(writer, csv_file(tmp_path, *rows), provider="openai", account="org-main", now=NOW)
+    land(writer, began)
+    before = reconcile_month(reader, MONTH, now=NOW)
+    assert (before.by_class[VarianceClass.VOLUME], before.accounts[0].unmeasured) == (Decimal("0.00021"), 1)
+    same = {name: began[name] for name in ("trace_id", "parent_span_id")}
+    land(writer, attempt("2026-11-03T09:59:59", finish_reason="stop", route="/v1/responses", **same))
+    after = reconcile_month(reader, MONTH, now=NOW)
+    assert after.variance == 0
+    assert (after.accounts[0].unmeasured, after.by_class[VarianceClass.VOLUME]) == (0, 0)
+    surplus = [row("0.000300", "2000", "gpt-4o-mini, input"), rows[1]]
+    import_file(
+        writer, csv_file(tmp_path, *surplus), provider="openai", account="org-main", now=NOW + timedelta(hours=1)
+    )
+    assert reconcile_month(reader, MONTH, now=NOW).by_class[VarianceClass.VOLUME] == 0, "it explains no surplus"
+
+
 def test_only_the_month_itself_counts(writer, reader, tmp_path):
     rate_cards.load(writer, CARDS, now=NOW)
     land(writer, attempt("2026-10-31T23:59:59.999999"), attempt("2026-12-01"))

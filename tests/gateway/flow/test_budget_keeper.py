@@ -151,6 +151,27 @@ async def test_what_lies_idle_after_a_burst_is_given_back_while_the_process_runs
         assert used(database) >= Decimal("0.1"), "what was spent stays"
 
 
+async def test_what_was_spent_unasked_is_charged_beyond_the_limit_and_is_in_the_database_at_once(
+    database: Database,
+) -> None:
+    async with keeper(database, month_usd="1") as kept, keeper(database, month_usd="1") as other:
+        hold = await admitted(kept, send("0.5"))
+        assert hold is not None
+        await asyncio.gather(*(kept.charge("acme", Decimal("0.4")) for _ in range(3)))
+        assert used(database) >= Decimal("1.7")
+        assert (kept.state()[0]["used_usd"], kept.state()[0]["left_usd"]) == ("1.7", "0")
+        assert await admitted(kept, send("0.01")) is None
+        assert await admitted(other, send("0.01")) is None
+        ended(kept, hold)
+    assert used(database) == Decimal("1.202")
+
+
+async def test_what_was_spent_unasked_by_a_tenant_without_a_budget_is_nobodys(database: Database) -> None:
+    async with keeper(database) as kept:
+        await kept.charge("acme", DOLLAR)
+    assert used(database) == 0
+
+
 async def test_a_call_dearer_than_its_worst_case_is_on_the_books_all_the_same(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

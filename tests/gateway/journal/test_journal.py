@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.attempt import Intent, Outcome
 from gateway.domain.reasons import Reason
 from gateway.domain.segments import read_records
+from gateway.flow.content import CONTENT_BYTES_MAX
 from gateway.journal import records
 from gateway.journal.journal import Journal
 from gateway.journal.limits import JournalFull, Limits
@@ -24,11 +25,11 @@ def journal(root: Path, limits: Limits | None = None, worker: str = "worker-0") 
     return Journal(root, worker, limits=limits, keep=False)
 
 
-def fill(books: Journal) -> list[Intent]:
+def fill(books: Journal, **changes: str) -> list[Intent]:
     """Begin attempts until one is refused; those that were not."""
     admitted: list[Intent] = []
     while True:
-        intent = facts.intent()
+        intent = facts.intent(**changes)
         try:
             books.intent(intent)
         except JournalFull:
@@ -138,6 +139,37 @@ def test_a_full_journal_refuses_intents_and_keeps_room_for_what_is_under_way(tmp
     shipped = ship(books.outbox)
     assert set(outcomes(shipped)) == {intent.attempt_id for intent in admitted}
     assert set(operations(shipped)) == {intent.parent_span_id for intent in admitted}
+
+
+def test_what_is_reserved_is_enough_for_prompts_and_answers_where_they_are_kept(tmp_path: Path) -> None:
+    """Prompts that JSON makes twice as long, answers as long as they may be, and segments' turns while all are open."""
+    bound = 4 * 1024**2
+    books = journal(tmp_path, Limits(max_bytes=bound))
+    admitted = fill(books, request_content='"' * CONTENT_BYTES_MAX)
+    assert len(admitted) >= 12
+    for intent in admitted[:8]:
+        books.end(facts.attempt(intent, response_content="x" * CONTENT_BYTES_MAX))
+        books.seal()
+    for intent in admitted[8:]:
+        books.end(facts.attempt(intent, response_content="x" * CONTENT_BYTES_MAX))
+    for intent in admitted:
+        books.operation(facts.operation(intent))
+    assert books.stats().bytes <= bound
+
+
+def test_what_was_reserved_for_content_is_free_again_when_its_attempt_has_ended(tmp_path: Path) -> None:
+    books = journal(tmp_path, Limits(max_bytes=1024**2))
+    first = fill(books, request_content="x" * CONTENT_BYTES_MAX)
+    for intent in first:
+        books.end(facts.attempt(intent))
+        books.operation(facts.operation(intent))
+    books.seal()
+    ship(books.outbox)
+    assert len(fill(books, request_content="x" * CONTENT_BYTES_MAX)) == len(first)
+
+
+def test_the_reserve_knows_the_longest_content_that_is_kept() -> None:
+    assert Limits().content_bytes == CONTENT_BYTES_MAX
 
 
 def test_a_journal_admits_again_once_something_was_acknowledged(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from gateway.control.database import MEMORY, Database
 from gateway.domain.attempt import Attempt
 from tests.gateway.fakes import FakeBooks, Line, Received, ScriptedUpstream
-from tests.gateway.serving import GLOBEX, gateway, routing, until
+from tests.gateway.serving import GLOBEX, chat_request, gateway, routing, until
 from tests.gateway.stored.test_files import line, upload
 from tests.gateway.stored.vault import Vault, error_line, result_line
 
@@ -84,6 +84,23 @@ async def test_usage_is_metered_when_the_results_are_fetched_and_a_second_fetch_
     assert 'tollway_stored_unmetered{kind="batch"} 0.0' in metrics
 
 
+async def test_what_a_batch_cost_is_on_its_tenants_month_once_and_is_never_refused_though_it_goes_beyond_it(
+    upstream: ScriptedUpstream, vault: Vault
+) -> None:
+    """Two lines of 10 and of 1 and 3 tokens, at $1 and $2 a million: $28 a million."""
+    tenants = {"acme": {"budget": {"month_usd": "0.00002"}}}
+    async with gateway(routing(upstream.url, tenants=tenants)) as served, served.client() as client:
+        batch, _ = await run(client)
+        vault.finish(batch, result_line(1), error_line(2), result_line(3))
+        for _ in range(2):
+            assert (await fetch(client, batch)).status_code == 200
+            await until(lambda: not served.plane.stored.metering)
+        (state,) = served.plane.budgets.state()
+        refused = await client.post("/v1/chat/completions", json=chat_request(max_tokens=1))
+    assert (state["used_usd"], state["left_usd"]) == ("0.000028", "0")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "budget_exhausted")
+
+
 async def test_a_batch_whose_results_were_never_fetched_is_told(
     upstream: ScriptedUpstream, vault: Vault, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,7 +156,8 @@ async def test_two_fetches_at_once_write_the_lines_once(upstream: ScriptedUpstre
 
 
 async def test_a_fetch_that_is_broken_off_is_taken_up_where_it_got_to(upstream: ScriptedUpstream, vault: Vault) -> None:
-    async with gateway(routing(upstream.url)) as served, served.client() as client:
+    tenants = {"acme": {"budget": {"month_usd": "1"}}}
+    async with gateway(routing(upstream.url, tenants=tenants)) as served, served.client() as client:
         batch, _ = await run(client)
         file = vault.finish(batch, *(result_line(number) for number in range(1, 5)))
         await client.get(f"/v1/batches/{batch}")
@@ -157,6 +175,8 @@ async def test_a_fetch_that_is_broken_off_is_taken_up_where_it_got_to(upstream: 
         assert served.books.operations[-1].outcome == "error"
         got = await client.get(f"/v1/files/{file}/content")
         await until(lambda: not served.plane.stored.metering)
+        (budget,) = served.plane.budgets.state()
+    assert budget["used_usd"] == "0.00006", "each line is charged once"
     assert got.status_code == 200
     assert [a.response_id for a in served.books.attempts] == [f"chatcmpl-{n}" for n in range(1, 5)]
 

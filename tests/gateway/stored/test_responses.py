@@ -150,7 +150,7 @@ async def test_a_background_response_is_metered_when_it_is_first_seen_to_have_en
         for _ in range(3):
             await client.get(f"/v1/responses/{id_}")
     began, ended = served.books.attempts
-    assert (began.completeness, began.response_id) == (Completeness.UNKNOWN, "")
+    assert (began.completeness, began.response_id, began.finish_reason) == (Completeness.UNKNOWN, "", "queued")
     assert (ended.completeness, ended.usage.input_uncached, ended.usage.output) == (Completeness.MEASURED, 20, 7)
     assert (ended.response_id, ended.intent.alias, ended.intent.model) == (id_, "fast", "m0")
     assert ended.intent.attempt_id != began.intent.attempt_id
