@@ -13,8 +13,9 @@ from gateway.errors import NotAllowed, UnknownModel
 from gateway.ladder import Limits, Rung
 from gateway.rungs import canaries_of, limits_of, rungs_of
 
-LOT_DIGITS = 13
-"""Hexadecimal; so many fit a float exactly."""
+LOT_BYTES = 6
+LOTS = 1 << 48
+"""As many as so many bytes tell apart; a float holds each exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Route:
 def lot_of(session: str, alias: str) -> float:
     """The draw of a session, from 0 to 1 (1 excluded), given the hash it goes by: the same each time and in every
     process, and another for each alias, so that no session is everywhere among the canaries."""
-    return int(hashlib.sha256(f"{session}/{alias}".encode()).hexdigest()[:LOT_DIGITS], 16) / 16**LOT_DIGITS
+    digest = hashlib.sha256(f"{session}/{alias}".encode()).digest()
+    return int.from_bytes(digest[:LOT_BYTES]) / LOTS
 
 
 class Catalogue:
