@@ -1,4 +1,4 @@
-"""The README tells what the code does: every error code, every subcommand, every class of variance, both commands."""
+"""The README and the pages tell what the code does: error codes, subcommands, classes of variance, keys, tests."""
 
 import re
 from pathlib import Path
@@ -94,3 +94,31 @@ def test_the_example_of_the_page_on_tiers_is_a_configuration() -> None:
     env = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test"}
     config = load_text(example, RoutingFile, env=env).routing()
     assert {tier.name for tier in config.tiers.values()} == {"interactive", "agent"}
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "deploy" / "docs").glob("*.md"))
+TESTS = {
+    name
+    for path in (ROOT / "tests").rglob("test_*.py")
+    for name in re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"\btest_\w+\b(?!\.py|/)", page.read_text("utf-8")))
+    assert sorted(named - TESTS) == []
+
+
+def test_every_fault_of_a_peer_has_a_test_that_shows_it_right() -> None:
+    text = (ROOT / "deploy" / "docs" / "peer-faults.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| where", "| ---"))]
+    assert len(rows) > 50
+    assert [row for row in rows if not re.search(r"`test_\w+` \|$", row)] == []
+
+
+def test_every_test_of_peers_faults_is_on_their_page() -> None:
+    source = (ROOT / "tests" / "gateway" / "routes" / "test_peer_faults.py").read_text("utf-8")
+    page = (ROOT / "deploy" / "docs" / "peer-faults.md").read_text("utf-8")
+    assert [name for name in re.findall(r"def (test_\w+)", source) if f"`{name}`" not in page] == []

@@ -10,6 +10,8 @@ import pytest
 from gateway.domain import clock
 from gateway.domain.attempt import Outcome
 from gateway.domain.reasons import Reason
+from gateway.domain.usage import Usage
+from tests.gateway.dialects import response, response_events
 from tests.gateway.fakes import (
     DONE,
     ROLE,
@@ -249,6 +251,103 @@ async def test_the_answers_model_is_the_vendors_own_whole_or_streamed(
     assert b"gpt-4o-mini-2024-07-18" in got.content
     assert b'"fast"' not in got.content
     assert got.headers["x-tollway-alias"] == "fast"
+
+
+# What is on the books
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_response_is_one_attempt(upstream: ScriptedUpstream, streamed: bool) -> None:
+    """BerriAI/litellm#15740: /v1/responses was logged twice."""
+    upstream.always = stream(*response_events("Hi")) if streamed else answer(response())
+    async with gateway(routing(upstream.url)) as served, served.client() as client:
+        got = await client.post("/v1/responses", json={"model": "fast", "input": "Hi", "stream": streamed})
+        assert got.status_code == 200
+        await until(lambda: served.books.operations)
+    assert [(a.completeness, a.response_id) for a in served.books.attempts] == [("measured", "resp_1")]
+    assert len(served.books.operations) == 1
+
+
+async def test_answers_that_share_an_id_are_attempts_of_their_own(upstream: ScriptedUpstream) -> None:
+    """BerriAI/litellm#28376: the vendor's response id was the key, and answers of the same id were lost."""
+    async with gateway(routing(upstream.url)) as served:
+        for _ in range(3):
+            await ask(served)
+    assert {a.response_id for a in served.books.attempts} == {"chatcmpl-1"}
+    assert len({a.intent.attempt_id for a in served.books.attempts}) == 3
+
+
+async def test_each_call_is_an_attempt_with_the_card_of_its_own_model(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    """BerriAI/litellm PR #39294: a fallback was priced at the final model only; tya5/reyn#3047: of nine calls on the
+    wire at most one had a cost."""
+    upstream.always = error(500)
+    async with gateway(routing(upstream.url, alternate.url, tiers={"interactive": {"retries": 2}})) as served:
+        await ask(served)
+    called = [request.headers["x-client-request-id"] for request in (*upstream.received, *alternate.received)]
+    assert [a.intent.attempt_id for a in served.books.attempts] == called
+    cards = [a.intent.rate_card.partition("@")[0] for a in served.books.attempts]
+    assert cards == ["openai/m0", "openai/m0", "openai/m0", "openai/m1"]
+
+
+async def test_cached_tokens_of_a_stream_are_metered_apart(upstream: ScriptedUpstream) -> None:
+    """BerriAI/litellm#37485: streaming dropped cached_tokens, 7.4 times the price; #12313: three times the bill."""
+    told = {"prompt_tokens": 1000, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 960}}
+    tail = event({**usage_chunk(), "usage": told})
+    upstream.script.append(stream(*events("Hi", usage=False)[:-1], tail, DONE))
+    async with gateway(routing(upstream.url)) as served:
+        await ask(served, stream=True)
+    assert served.books.attempts[0].usage == Usage(input_uncached=40, cache_read=960, output=2)
+
+
+async def test_a_stream_that_fails_midway_keeps_what_is_known_of_its_usage(upstream: ScriptedUpstream) -> None:
+    """BerriAI/litellm#30667: failures in mid-stream logged no usage, so the biggest requests contributed nothing."""
+    upstream.script.append(stream(ROLE, event(chunk("Hel", usage=usage_chunk(completion=1)["usage"])), end="cut"))
+    async with gateway(routing(upstream.url)) as served:
+        await ask(served, stream=True)
+    [attempt] = served.books.attempts
+    assert (attempt.outcome, attempt.completeness, attempt.usage.output) == (Outcome.ERROR, "estimated", 1)
+
+
+# Fallbacks
+
+
+async def test_a_failed_vendors_headers_are_not_in_the_alternates_answer(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    """maximhq/bifrost#6973: the first provider's headers leaked into the fallback's answer."""
+    first = {"x_ratelimit_remaining_requests": "0", "openai_organization": "org-a", "retry_after": "99"}
+    upstream.script.append(error(500, **first))
+    alternate.script.append(answer(chat(), x_ratelimit_remaining_requests="7"))
+    async with gateway(routing(upstream.url, alternate.url)) as served:
+        got = await ask(served)
+    assert (got.status_code, got.headers["x-ratelimit-remaining-requests"]) == (200, "7")
+    assert not {"openai-organization", "retry-after"} & set(got.headers)
+
+
+@pytest.mark.parametrize("broken", [b"data: {not json\n\n", b"data: []\n\n", b"<html>\n\n"])
+async def test_a_malformed_stream_reaches_the_next_rung(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream, broken: bytes
+) -> None:
+    """BerriAI/litellm#40404: a cut, stalled or malformed stream gave the fallback no request."""
+    upstream.script.append(stream(ROLE, broken))
+    alternate.script.append(stream(*events("Hello")))
+    async with gateway(routing(upstream.url, alternate.url)) as served:
+        got = await ask(served, stream=True)
+    assert got.content.endswith(DONE)
+    assert broken not in got.content
+    assert (got.headers["x-tollway-upstream"], len(alternate.received)) == ("u1", 1)
+
+
+async def test_usage_is_not_shown_to_who_declined_it_and_metered_all_the_same(upstream: ScriptedUpstream) -> None:
+    """An explicit include_usage: false is an answer too; clients choke on a chunk that they declined."""
+    upstream.always = stream(*events("Hi"))
+    async with gateway(routing(upstream.url)) as served:
+        got = await ask(served, stream=True, stream_options={"include_usage": False})
+    assert upstream.received[0].json["stream_options"]["include_usage"] is True
+    assert b'"choices":[]' not in got.content
+    assert served.books.attempts[0].completeness == "measured"
 
 
 async def test_bulk_that_fills_its_tier_adds_nothing_to_interactive(upstream: ScriptedUpstream) -> None:
