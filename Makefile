@@ -30,7 +30,7 @@ up: $(STAMP) ## Start every part on this machine (CONFIG=tollway.yaml)
 test: $(STAMP) ## Run all tests; without a Chromium the browser tests are skipped, loudly
 	$(BIN)/pytest $(if $(NO_SKIPS),--no-skips)
 
-test-fast: $(STAMP) ## Run the tests that start no process
+test-fast: $(STAMP) ## Run the tests that start no process of their own
 	$(BIN)/pytest -m "not slow"
 
 check: $(STAMP) ## ruff, mypy --strict, import contracts

@@ -7,6 +7,7 @@ from gateway.domain.attempt import Attempt, Operation
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness, TokenClass, Usage, UsageInvalid, from_openai
 from gateway.flow.plane import Plane
+from gateway.sla import missed
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ def book_operation(plane: Plane, operation: Operation, seconds: float) -> None:
         logger.exception("the operation of request %s was not recorded", operation.request_id)
     plane.metrics.requests.add(operation.alias, operation.tier, operation.outcome)
     plane.metrics.seconds.observe((operation.alias, operation.tier), seconds)
+    if (sla := plane.slas.get(operation.tier)) is not None:
+        for promise in missed(sla, operation):
+            plane.metrics.sla_missed.add(operation.tier, promise)
 
 
 def normalised(raw: Mapping[str, object] | None) -> Usage | None:

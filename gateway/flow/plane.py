@@ -33,6 +33,7 @@ from gateway.fuses import Fuses
 from gateway.identity import Identity
 from gateway.metrics import Metrics
 from gateway.pools import Pool, pool_metrics
+from gateway.sla import counted, sla_metrics
 from gateway.stored.owners import Owners
 from gateway.stored.state import StoredState
 from gateway.upstream.client import UpstreamPool
@@ -101,6 +102,8 @@ class Plane:
         self.identity = Identity(config)
         tenants = tuple(config.tenants.values())
         self.pools: dict[str, Pool] = {tier.name: Pool(tier, loop, tenants) for tier in config.tiers.values()}
+        self.slas = counted(config.tiers.values())
+        """What is promised, by tier, of those whose requests are held against it."""
         self.breakers = Breakers(rules_of(config), draw)
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
         self.fuses = Fuses()
@@ -176,6 +179,7 @@ class Plane:
         yield self.fuses.trips.family("tollway_fuse_trips", "Requests refused by a session's fuse.", ("tier", "bound"))
         yield from self.batches.metrics()
         yield from pool_metrics(self.pools)
+        yield from sla_metrics(self.config.tiers.values())
         yield from self.throttle.metrics()
         yield from breaker_metrics(self.breakers, clock.monotonic())
         if self.answers is not None:

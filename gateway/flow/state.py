@@ -31,6 +31,7 @@ def _pools(plane: Plane) -> dict[str, object]:
             "max_inflight": pool.tier.max_inflight,
             "tokens_inflight": pool.tokens if pool.tier.max_tokens_inflight else None,
             "max_tokens_inflight": pool.tier.max_tokens_inflight or None,
+            "sla": pool.tier.sla.model_dump(exclude_none=True),
         }
         for name, pool in plane.pools.items()
     }

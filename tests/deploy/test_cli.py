@@ -9,6 +9,8 @@ import pytest
 
 from sql import credentials
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "config" / "tollway.example.yaml"
 ENV = {"ACME_KEY": "a-key-of-enough-length", "OPENAI_API_KEY": "sk-test", "PATH": "/usr/bin:/bin"}

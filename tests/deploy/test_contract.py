@@ -142,6 +142,7 @@ def frozen(folder: Path, *uses: Use) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_the_command_exits_3_and_lists_each_thing_that_would_break(tmp_path: Path) -> None:
     contract = frozen(tmp_path, use(), use(alias="gone"), use(alias="gone", stream=True))
     config = str(written(tmp_path, *URLS))
@@ -167,6 +168,7 @@ async def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
     return process.returncode or 0, json.loads(out), err.decode()
 
 
+@pytest.mark.slow
 async def test_a_probe_says_which_models_are_gone_and_which_upstream_does_not_answer(tmp_path: Path) -> None:
     upstream, silent = ScriptedUpstream(), ScriptedUpstream()
     await upstream.start()

@@ -55,12 +55,14 @@ def test_all_fourteen_names_have_a_test_here() -> None:
     assert [name for name in RUNBOOK_NAMES if f"def test_{name.lower()}_" not in text and name not in TIER_NAMES] == []
 
 
+@pytest.mark.slow
 def test_openai_base_url_is_what_clients_are_told_to_point_at() -> None:
     assert told("check")["client_base_url"] == "http://127.0.0.1:8080/v1"
     both = {"OPENAI_BASE_URL": "https://in.example/v1", "AGGREGATION_BASE_URL": "https://llm.example"}
     assert told("check", **both)["client_base_url"] == "https://in.example/v1"
 
 
+@pytest.mark.slow
 def test_aggregation_base_url_is_the_public_address_that_clients_are_told_of() -> None:
     assert told("check", AGGREGATION_BASE_URL="https://llm.example/")["client_base_url"] == "https://llm.example/v1"
     assert example(AGGREGATION_BASE_URL="https://llm.example/").public_url == "https://llm.example"
@@ -199,11 +201,13 @@ async def test_fallback_max_extra_spend_usd_bounds_what_a_request_may_cost_more(
     assert len(alternate.received) == 1
 
 
+@pytest.mark.slow
 def test_remote_mac_soak_hours_is_shown_by_the_doctor() -> None:
     assert finding() == "none configured"
     assert "soak 72 h" in finding(REMOTE_MAC_SOAK_HOURS="72")
 
 
+@pytest.mark.slow
 def test_remote_mac_notarized_checklist_id_is_shown_by_the_doctor() -> None:
     assert "notarized checklist: NC-2026-11" in finding(REMOTE_MAC_NOTARIZED_CHECKLIST_ID="NC-2026-11")
 

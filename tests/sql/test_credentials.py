@@ -29,6 +29,7 @@ def test_only_the_owner_may_look(tmp_path):
     assert {f.stat().st_mode & 0o777 for f in files} == {0o600}
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_agree_on_one_password(tmp_path):
     code = (
         "import sys, pathlib; from sql import credentials; print(credentials.ensure(pathlib.Path(sys.argv[1])).writer)"

@@ -38,6 +38,7 @@ def test_a_naive_datetime_and_a_float_for_money_are_refused():
     assert bind(one, {"f": 0.1}) == {"f": "0.1"}
 
 
+@pytest.mark.slow
 def test_microseconds_survive_and_the_process_time_zone_does_not_matter(store):
     at = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
     code = (

@@ -54,7 +54,7 @@ def part(*pending: int) -> Iterator[Part]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         shown.url = f"http://127.0.0.1:{server.server_port}"
         try:

@@ -21,6 +21,7 @@ CASES = sorted(path.name.split(".")[0] for path in HERE.glob("*.litellm.yaml"))
 IS_NAME = re.compile(SIMPLE_NAME).match
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_golden_case_translates_as_it_did_and_passes_the_check(case: str, tmp_path: Path) -> None:
     done = tollway("import", "litellm", str(HERE / f"{case}.litellm.yaml"))
@@ -36,11 +37,13 @@ def test_a_golden_case_translates_as_it_did_and_passes_the_check(case: str, tmp_
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_no_secret_of_the_file_is_in_what_is_written() -> None:
     done = tollway("import", "litellm", str(HERE / "local.litellm.yaml"))
     assert not re.search("sk-this|sk-1234|sk-lf", done.stdout + done.stderr)
 
 
+@pytest.mark.slow
 def test_json_carries_the_configuration_and_the_notes(tmp_path: Path) -> None:
     out = tmp_path / "made.yaml"
     done = tollway("import", "litellm", str(HERE / "smallest.litellm.yaml"), "--json", "--out", str(out))
@@ -50,6 +53,7 @@ def test_json_carries_the_configuration_and_the_notes(tmp_path: Path) -> None:
     assert told["not_translated"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [

@@ -1,10 +1,10 @@
 """Requests that no client should send: drawn by schemathesis against the gateway's own OpenAPI document, and good ones
-that were damaged on the way. Each is the bytes of one request."""
+of every route that were damaged on the way. Each is the bytes of one request."""
 
 import json
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import requests
 import schemathesis
@@ -18,10 +18,20 @@ HOST = "localhost"
 FRAMING = {"content-length", "transfer-encoding", "host", "connection"}
 
 
-def from_the_document(count: int) -> list[bytes]:
-    """`count` requests that break the OpenAPI document, most of them with a good key."""
-    schema = schemathesis.openapi.from_dict(create_app(lambda: None).openapi())
-    drawn: list[bytes] = []
+OPERATOR = "operator-key-0123456789"
+TAKES_NOTHING = {"GET /v1/models", "GET /v1/models/{name}", "GET /healthz", "GET /readyz", "GET /metrics"}
+"""Operations of the document that nothing could be wrong with; their requests are only damaged."""
+
+
+def document() -> dict[str, Any]:
+    """What the gateway says of itself."""
+    return create_app(lambda: None).openapi()
+
+
+def from_the_document(count: int) -> list[tuple[str, bytes]]:
+    """`count` requests that break the OpenAPI document, each with its operation, most of them with a good key."""
+    schema = schemathesis.openapi.from_dict(document())
+    drawn: list[tuple[str, bytes]] = []
 
     @seed(20261123)
     @settings(
@@ -33,7 +43,7 @@ def from_the_document(count: int) -> list[bytes]:
     )
     @given(schema.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE))
     def draw(case: schemathesis.Case) -> None:
-        drawn.append(_bytes_of(case, good_key=len(drawn) % 10 != 0))
+        drawn.append((case.operation.label, _bytes_of(case, good_key=len(drawn) % 10 != 0)))
 
     draw()
     return drawn
@@ -58,38 +68,77 @@ def _bytes_of(case: schemathesis.Case, *, good_key: bool) -> bytes:
     return b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", b""]) + body
 
 
-def good_requests() -> list[bytes]:
-    """The corpus's seeds: one good request of each kind."""
+class Owned(NamedTuple):
+    """Ids of things that the caller owns; `doomed` are to be deleted."""
+
+    file: str = "file-1"
+    batch: str = "batch-1"
+    response: str = "resp-1"
+    doomed_file: str = "file-2"
+    doomed_response: str = "resp-2"
+
+
+UNOWNED = Owned()
+
+
+def good_requests(owned: Owned = UNOWNED) -> dict[str, list[bytes]]:
+    """The corpus's seeds, by route: of each at least one that is good."""
     chat = {"model": "fast", "messages": [{"role": "user", "content": "Hi \u00e9\U0001f600"}]}
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-    bodies: list[tuple[str, str, Any]] = [
-        ("POST", "/v1/chat/completions", chat),
-        ("POST", "/v1/chat/completions", {**chat, "stream": True, "stream_options": {"include_usage": True}}),
-        ("POST", "/v1/chat/completions", {**chat, "tools": [tool], "n": 2, "max_tokens": 5, "user": "u"}),
-        ("POST", "/v1/completions", {"model": "fast", "prompt": ["a", "b"], "max_tokens": 1}),
-        ("POST", "/v1/embeddings", {"model": "fast", "input": ["a", "b"], "encoding_format": "float"}),
-        ("POST", "/v1/responses", {"model": "fast", "input": [{"role": "user", "content": "Hi"}]}),
-        ("POST", "/v1/batches", {"input_file_id": "file-1", "endpoint": "/v1/chat/completions"}),
-        ("GET", "/v1/models", None),
-        ("GET", "/v1/files?limit=2&after=file-1", None),
-        ("GET", "/v1/responses/resp_1?stream=true", None),
-        ("DELETE", "/v1/files/file-1", None),
-        ("GET", "/metrics", None),
-    ]
-    return [_request(method, path, body) for method, path, body in bodies]
+    asked = {
+        "/v1/chat/completions": [
+            chat,
+            {**chat, "stream": True, "stream_options": {"include_usage": True}},
+            {**chat, "tools": [tool], "n": 2, "max_tokens": 5, "user": "u"},
+        ],
+        "/v1/completions": [{"model": "fast", "prompt": ["a", "b"], "max_tokens": 1}],
+        "/v1/embeddings": [{"model": "fast", "input": ["a", "b"], "encoding_format": "float"}],
+        "/v1/responses": [{"model": "fast", "input": [{"role": "user", "content": "Hi"}]}],
+    }
+    batch = {"input_file_id": owned.file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    plain = {
+        "GET /healthz": "", "GET /readyz": "", "GET /metrics": "",
+        "GET /v1/models": "", "GET /v1/models/{name}": "fast",
+        "GET /v1/files": f"?limit=2&order=asc&after={owned.file}", "GET /v1/batches": "?limit=2",
+        "GET /v1/files/{id}": owned.file, "GET /v1/files/{id}/content": owned.file,
+        "DELETE /v1/files/{id}": owned.doomed_file, "GET /v1/batches/{id}": owned.batch,
+        "POST /v1/batches/{id}/cancel": owned.batch, "GET /v1/responses/{id}": owned.response,
+        "GET /v1/responses/{id}/input_items": owned.response, "POST /v1/responses/{id}/cancel": owned.response,
+        "DELETE /v1/responses/{id}": owned.doomed_response,
+    }  # fmt: skip
+    good = {f"POST {path}": [_request("POST", path, body) for body in bodies] for path, bodies in asked.items()}
+    good["POST /v1/batches"] = [_request("POST", "/v1/batches", batch)]
+    good["POST /v1/files"] = [_upload()]
+    for route, named in plain.items():
+        method, _, path = route.partition(" ")
+        at = path.replace("{id}", named).replace("{name}", named) if "{" in path else path + named
+        good[route] = [_request(method, at, None)]
+    good["GET /admin/state"] = [_request("GET", "/admin/state", None, key=OPERATOR)]
+    good["POST /admin/reload"] = [_request("POST", "/admin/reload", None, key=OPERATOR)]
+    return good
 
 
-def _request(method: str, path: str, body: Any) -> bytes:
+def _request(method: str, path: str, body: Any, *, key: str = ACME) -> bytes:
     written = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-    head = f"{method} {path} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: {KEY}\r\n"
-    kind = "" if body is None else "content-type: application/json\r\n"
-    return f"{head}{kind}content-length: {len(written)}\r\n\r\n".encode() + written
+    return _whole(f"{method} {path}", written, key, "" if body is None else "application/json")
 
 
-def damaged(count: int) -> Iterator[bytes]:
-    """`count` requests, each a good one with one to four things done to it."""
+def _upload() -> bytes:
+    lines = b'{"custom_id":"1","method":"POST","url":"/v1/chat/completions","body":{"model":"fast","messages":[]}}\n'
+    form = b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    form += b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n' + lines + b"\r\n--b--\r\n"
+    return _whole("POST /v1/files", form, ACME, "multipart/form-data; boundary=b")
+
+
+def _whole(line: str, body: bytes, key: str, kind: str) -> bytes:
+    head = f"{line} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {key}\r\n"
+    typed = f"content-type: {kind}\r\n" if kind else ""
+    return f"{head}{typed}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def damaged(count: int, seeds: Sequence[bytes]) -> Iterator[bytes]:
+    """`count` requests, each one of `seeds` with one to four things done to it."""
     draw = random.Random(20261123)
-    seeds = good_requests()
     for _ in range(count):
         request = draw.choice(seeds)
         for _ in range(draw.randint(1, 4)):

@@ -4,13 +4,28 @@ not grow."""
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from tests.gateway.fakes import Line, Received, ScriptedUpstream, answer, chat, events, stream
-from tests.gateway.process.bad_requests import damaged, from_the_document, good_requests
+from gateway import admin
+from gateway.wire.kinds import Kind
+from tests.gateway.fakes import Line, Received, ScriptedUpstream, answer, chat, error, events, stream
+from tests.gateway.process.bad_requests import (
+    OPERATOR,
+    TAKES_NOTHING,
+    Owned,
+    damaged,
+    document,
+    from_the_document,
+    good_requests,
+)
 from tests.gateway.process.test_server import free_port, listens, running
-from tests.gateway.serving import until
+from tests.gateway.serving import ACME, NO_TLS, until
+from tests.gateway.stored.test_files import line as batch_line
+from tests.gateway.stored.test_files import upload
+from tests.gateway.stored.vault import Vault
 
 pytestmark = pytest.mark.slow
 
@@ -18,15 +33,46 @@ DRAWN, DAMAGED = 2_000, 8_000
 SENDERS = 16
 PATIENCE_S = 0.5
 """A damaged request may lack its end; the gateway waits for it, the test does not."""
+ASKED = {kind.route for kind in Kind}
 WARM, GROWN = 20_000, 100_000
 SLOPE_BYTES = 1_048_576
 """How much 100,000 bad requests may add."""
 
 
-async def serve_anything(line: Line, request: Received) -> None:
-    """An upstream that answers whatever gets through to it."""
-    reply = stream(*events("Hello")) if b'"stream": true' in request.body else answer(chat())
-    await reply(line, request)
+class Vendor:
+    """An upstream that answers whatever gets through to it; it keeps files, batches and responses."""
+
+    def __init__(self) -> None:
+        self.vault = Vault()
+        self.reached: set[str] = set()
+        """Methods and kinds of paths."""
+
+    async def __call__(self, line: Line, request: Received) -> None:
+        kind = urlsplit(request.path).path.split("/")[2]
+        self.reached.add(f"{request.method} {kind}")
+        if b'"stream": true' in request.body:
+            reply = stream(*events("Hello"))
+        elif kind in {"files", "batches", "responses"}:
+            reply = self.vault
+        else:
+            reply = answer(chat())
+        try:
+            await reply(line, request)
+        except (KeyError, ValueError):
+            await error(400)(line, request)
+
+
+async def owned(port: int) -> Owned:
+    """What the caller of the seeds has made before they are sent."""
+    headers = {"authorization": f"Bearer {ACME}"}
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, verify=NO_TLS
+    ) as client:
+        files = [(await upload(client, batch_line(), "batch")).json()["id"] for _ in range(2)]
+        asked = {"input_file_id": files[0], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = (await client.post("/v1/batches", json=asked)).json()["id"]
+        stored = [(await client.post("/v1/responses", json={"model": "fast", "input": "Hi"})).json() for _ in range(2)]
+    return Owned(files[0], batch, stored[0]["id"], files[1], stored[1]["id"])
 
 
 async def send(port: int, request: bytes) -> bytes:
@@ -66,34 +112,56 @@ def status(got: bytes) -> int:
     return int(got[9:12]) if got.startswith(b"HTTP/1.1 ") else 0
 
 
+def documented() -> set[str]:
+    """Every operation of the gateway's own document."""
+    return {f"{method.upper()} {path}" for path, operations in document()["paths"].items() for method in operations}
+
+
+def test_each_route_is_among_the_seeds() -> None:
+    operators = {f"{method} /admin/{name}" for name, method in admin.ROUTES.items()}
+    assert good_requests().keys() == documented() | operators
+
+
 async def test_ten_thousand_bad_requests_are_nobodys_fault_but_the_callers(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
-    upstream.always = serve_anything
-    port = free_port()
+    upstream.always = vendor = Vendor()
     drawn = await asyncio.to_thread(from_the_document, DRAWN)
-    async with running(tmp_path, upstream.url, port) as process:
+    port = free_port()
+    async with running(tmp_path, upstream.url, port, admin_key=OPERATOR) as process:
         await until(lambda: listens(port), 30)
-        answers = await send_all(port, [*drawn, *damaged(DAMAGED)])
-        still = [status(got) for _, got in await send_all(port, good_requests()[:1])]
+        good = good_requests(await owned(port))
+        seeds = [request for of_route in good.values() for request in of_route]
+        answers = await send_all(port, [request for _, request in drawn])
+        answers += await send_all(port, damaged(DAMAGED, seeds))
+        still = {status(got) for request, got in await send_all(port, seeds) if not request.startswith(b"DELETE")}
         process.terminate()
         _, told = await process.communicate()
     assert len(answers) == DRAWN + DAMAGED
+    assert {operation for operation, _ in drawn} == documented() - TAKES_NOTHING
+    assert vendor.reached >= {"POST files", "GET files", "DELETE files", "POST batches", "GET responses"}
     assert [(request, got) for request, got in answers if status(got) >= 500] == []
-    assert sum(400 <= status(got) < 500 for _, got in answers) > 0.6 * len(answers)
+    assert sum(400 <= status(got) < 500 for _, got in answers) > 0.5 * len(answers)
     assert b"Traceback" not in told
     assert not any(b"Traceback" in got for _, got in answers)
-    assert still == [200]
+    assert still == {200}
 
 
 async def test_a_hundred_thousand_bad_requests_leave_no_memory_behind(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
-    upstream.always = serve_anything
+    upstream.always = Vendor()
     port = free_port()
     # Those that are answered and keep their connection: what a client with a bug sends all day.
-    refused = [good.replace(b'"fast"', b'"slow"').replace(b'"messages"', b'"massages"') for good in good_requests()[:6]]
-    async with running(tmp_path, upstream.url, port) as process:
+    bodies = [
+        good for route, seeds in good_requests().items() for good in seeds if route.removeprefix("POST ") in ASKED
+    ]
+    refused = [good.replace(b'"fast"', b'"slow"').replace(b'"messages"', b'"massages"') for good in bodies]
+    refused += [
+        good for route, (good,) in ((r, s) for r, s in good_requests().items() if len(s) == 1) if "{id}" in route
+    ]
+    refused += [good.replace(OPERATOR.encode(), b"x" * 20) for good in good_requests()["GET /admin/state"]]
+    async with running(tmp_path, upstream.url, port, admin_key=OPERATOR) as process:
         await until(lambda: listens(port), 30)
         await pour(port, refused, WARM)
         before = resident_bytes(process.pid)

@@ -6,7 +6,7 @@ import json
 import httpx
 
 from gateway.domain.attempt import Outcome
-from tests.gateway.fakes import ScriptedUpstream, after, answer, chat, silence
+from tests.gateway.fakes import ScriptedUpstream, after, answer, chat, error, events, silence, stream
 from tests.gateway.serving import GLOBEX, Gateway, chat_request, gateway, post, routing, until
 
 BODY = json.dumps(chat_request()).encode()
@@ -137,3 +137,23 @@ async def test_an_alias_of_a_tier_that_is_not_ones_own_is_refused(upstream: Scri
         got = await ask(served, GLOBEX, "bulk")
     assert (got.status_code, got.json()["error"]["code"]) == (403, "tier_not_allowed")
     assert served.books.told == []
+
+
+async def test_metrics_tell_what_a_tier_promises_and_how_often_it_was_missed(upstream: ScriptedUpstream) -> None:
+    sla = {"max_queue_seconds": 0.5, "error_budget": 0.01, "p95_first_token_s": 1e-9, "recovery_s": 60}
+    upstream.script.extend([error(500), answer(chat()), stream(*events("Hi"))])
+    tiers = {"interactive": {"sla": sla}}
+    config = routing(upstream.url, tiers=tiers, gateway={"admin_key": "operator-key-0123456789"})
+    async with gateway(config) as served, served.client() as client:
+        for fields in ({}, {}, {"stream": True}):
+            await client.post("/v1/chat/completions", json=chat_request(**fields))
+        lines = (await client.get("/metrics")).text.splitlines()
+        state = await client.get("/admin/state", headers={"authorization": "Bearer operator-key-0123456789"})
+    told = {line.partition("{")[2] for line in lines if line.startswith("tollway_sla_promised{")}
+    assert told == {f'promise="{name}",tier="interactive"}} {float(value)}' for name, value in sla.items()}
+    assert sorted(line for line in lines if line.startswith("tollway_sla_missed_total{")) == [
+        'tollway_sla_missed_total{promise="error_budget",tier="interactive"} 1.0',
+        'tollway_sla_missed_total{promise="p95_first_token_s",tier="interactive"} 1.0',
+    ]
+    assert state.json()["pools"]["interactive"]["sla"] == sla
+    assert state.json()["pools"]["batch"]["sla"] == {}
