@@ -241,6 +241,29 @@ async def test_rests_double_while_probes_fail(upstream: ScriptedUpstream) -> Non
             assert before + rest_s <= state.until <= clock.monotonic() + rest_s
 
 
+async def test_after_closing_calls_come_back_by_and_by_and_who_has_nowhere_else_to_go_passes(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    """Of calls drawn at the half, none passes before half of the ramp is over; a lone upstream takes all."""
+    for others, then in (([alternate.url], "u1"), ([], "u0")):
+        upstream.script.extend([error(500), error(500)])
+        config = routing(upstream.url, *others, breaker={**SHORT, "ramp_s": 60})
+        async with gateway(config, draw=lambda: 0.5) as served:
+            for _ in range(2):
+                await ask(served)
+            await rested(served)
+            probe, after_it = await ask(served), await ask(served)
+        assert [got.headers["x-tollway-upstream"] for got in (probe, after_it)] == ["u0", then]
+
+
+async def test_a_rest_is_lengthened_by_its_jitter(upstream: ScriptedUpstream) -> None:
+    upstream.always = error(500)
+    async with gateway(routing(upstream.url, breaker={**REST, "jitter": 0.5}), draw=lambda: 0.5) as served:
+        for _ in range(2):
+            await ask(served)
+        assert (await ask(served)).headers["retry-after"] == "75"
+
+
 async def test_a_tiers_own_promise_opens_the_breaker_sooner(upstream: ScriptedUpstream) -> None:
     upstream.always = error(500)
     tiers = {"batch": {"sla": {"consecutive_failures": 1}}}
@@ -322,6 +345,18 @@ async def test_a_region_that_fails_three_tenants_is_skipped_by_the_fourth_at_onc
     assert (moved.tenant, moved.alias, moved.upstream) == ("", "", "")
     assert metrics["tollway_region_brownout", frozenset({"openai", "us-east-1"})] == 1
     assert metrics["tollway_region_brownout", frozenset({"openai", "eu-west-1"})] == 0
+
+
+async def test_where_there_are_fewer_tenants_than_a_brownout_takes_all_of_them_make_one(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    upstream.always = error(500)
+    async with gateway(regional([upstream, alternate], tenants=["acme", "globex"])) as served:
+        for tenant in ("acme", "globex"):
+            assert moves(served, "region") == []
+            for _ in range(2):
+                await ask(served, KEYS[tenant])
+    assert moves(served, "region") == [("closed", "open", "server_error", 2)]
 
 
 async def test_a_region_recovers_by_its_own_breakers_probes_and_its_recovery_time_is_recorded(
