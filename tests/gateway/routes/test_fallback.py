@@ -140,6 +140,16 @@ async def test_the_reason_and_the_estimate_are_on_disk_before_the_alternate_is_c
     assert intent.estimated_cost_usd > Decimal("0.0002")
 
 
+async def test_a_fallbacks_estimate_follows_how_long_its_aliass_answers_were_lately(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    """Nothing was measured before the first; its answer of few tokens is what the second is expected to be like."""
+    upstream.always = error(500)
+    async with gateway(routing(upstream.url, alternate.url)) as served:
+        costs = [(await ask(served, max_tokens=1000)).headers["x-tollway-estimated-cost-usd"] for _ in range(2)]
+    assert Decimal(costs[1]) < Decimal(costs[0]) / 10
+
+
 async def test_the_first_choice_does_not_wait_for_the_disk(upstream: ScriptedUpstream) -> None:
     async with gateway(routing(upstream.url)) as served:
         served.books.disk.clear()

@@ -227,6 +227,18 @@ async def test_an_upstreams_requests_per_minute_are_never_passed(
     assert got[3].headers["x-tollway-fallback-reason"] == "upstream_busy"
 
 
+async def test_an_upstreams_tokens_per_minute_are_counted_as_its_vendor_counts_them(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    used = {"prompt_tokens": 200, "completion_tokens": 700, "total_tokens": 900}
+    upstream.always = answer(chat(usage=used))
+    config = routing(upstream.url, alternate.url, upstreams={"u0": {"tokens_per_minute": 1000}})
+    async with gateway(config) as served:
+        got = [await ask(served) for _ in range(2)]
+    assert [one.headers["x-tollway-upstream"] for one in got] == ["u0", "u1"]
+    assert got[1].headers["x-tollway-fallback-reason"] == "upstream_busy"
+
+
 @pytest.mark.parametrize("status", [200, 429])
 async def test_a_vendors_word_that_nothing_is_left_is_heeded_until_its_reset(
     upstream: ScriptedUpstream, alternate: ScriptedUpstream, status: int
