@@ -164,6 +164,22 @@ async def test_the_estimate_and_the_reservation_come_before_the_alternate_is_cal
     assert served.books.synced[0].estimated_cost_usd is not None
 
 
+async def test_what_is_reserved_is_the_worst_case_however_short_the_answers_were_lately(
+    upstream: ScriptedUpstream,
+) -> None:
+    seen: list[str] = []
+
+    async def look(line: Line, request: Received) -> None:
+        seen.append(state(served)["reserved_usd"])
+        await answer(chat())(line, request)
+
+    upstream.always = look
+    async with gateway(routing(upstream.url, **budget(month_usd="1"))) as served:
+        for _ in range(2):
+            await ask(served)
+    assert [Decimal(usd) >= WORST * 96 / 100 for usd in seen] == [True, True], "500 tokens of answer, each time"
+
+
 async def test_a_retry_after_what_may_be_billed_is_extra_spend_and_one_after_a_refusal_is_not(
     upstream: ScriptedUpstream,
 ) -> None:
