@@ -22,6 +22,7 @@ _COLUMNS = (
     "provider",
     "account",
     "model",
+    "processing_tier",
     "currency",
     "effective_from",
     "effective_to",
@@ -69,7 +70,7 @@ def _stored(client: Client) -> list[str]:
 
 def _row(card: RateCard, now: datetime) -> list[object]:
     prices = [_unit_price(card, token_class) for token_class in _PRICES]
-    head = [card.card_id, card.provider, card.account, card.model, card.currency]
+    head = [card.card_id, card.provider, card.account, card.model, card.processing_tier, card.currency]
     return [*head, card.effective_from, card.effective_to or OPEN, *prices, now]
 
 
@@ -93,6 +94,7 @@ def _card(row: dict[str, object]) -> RateCard:
         provider=str(row["provider"]),
         account=str(row["account"]),
         model=str(row["model"]),
+        processing_tier=str(row["processing_tier"]),
         currency=str(row["currency"]),
         effective_from=since.replace(tzinfo=UTC),
         effective_to=None if until.replace(tzinfo=UTC) == OPEN else until.replace(tzinfo=UTC),

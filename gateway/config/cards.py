@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,6 +18,8 @@ class RateCardEntry(Section):
     provider: Name
     model: str = Field(min_length=1)
     account: str = ""
+    processing_tier: Literal["", "batch", "flex", "priority"] = ""
+    """The vendor's; a card holds for it alone, and what it does not name has no price there. "" = the default one."""
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
     effective_from: datetime
     effective_to: datetime | None = None
@@ -38,6 +40,7 @@ class RateCardEntry(Section):
             provider=self.provider,
             model=self.model,
             account=self.account,
+            processing_tier=self.processing_tier,
             currency=self.currency,
             effective_from=self.effective_from,
             effective_to=self.effective_to,

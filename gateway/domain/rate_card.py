@@ -18,6 +18,15 @@ PLACES_MAX = 12
 """Decimal places a price per million tokens may have: a price per token then fits the store's Decimal(38, 18)."""
 
 
+PRICED_TIERS = ("batch", "flex", "priority")
+"""The processing tiers that vendors price apart (a batch at half the price, say)."""
+
+
+def processing_tier(service_tier: str) -> str:
+    """The tier that an answer's `service_tier` is priced by; "" for the default one, whatever a vendor calls it."""
+    return service_tier if service_tier in PRICED_TIERS else ""
+
+
 class Unpriced(LookupError):
     """No price is known for tokens that were used."""
 
@@ -31,6 +40,7 @@ class RateCard:
     """Prices of one model at one vendor, in force from `effective_from` until `effective_to` (exclusive; None = open).
 
     `account` narrows the card to one account at the vendor (a contract price); "" holds for every account.
+    `processing_tier` is the vendor's, one of PRICED_TIERS; "" is its default one. A card holds for one tier alone.
     """
 
     provider: str
@@ -40,6 +50,7 @@ class RateCard:
     per_million: Mapping[TokenClass, Decimal]
     effective_to: datetime | None = None
     account: str = ""
+    processing_tier: str = ""
     card_id: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +59,8 @@ class RateCard:
             raise RateCardInvalid(f"{place}: effective dates need a time zone; write them as 2026-01-01T00:00:00Z")
         if self.effective_to and self.effective_to <= self.effective_from:
             raise RateCardInvalid(f"{place}: effective_to is not after effective_from")
+        if self.processing_tier and self.processing_tier not in PRICED_TIERS:
+            raise RateCardInvalid(f"{place}: no processing tier {self.processing_tier!r}; use one of {PRICED_TIERS}")
         if not self.per_million:
             raise RateCardInvalid(f"{place}: no prices; give per_million_tokens at least input and output")
         for token_class, price_per_million in self.per_million.items():
@@ -65,8 +78,9 @@ class RateCard:
         whole = "|".join(
             (self.provider, self.account, self.model, self.currency, self.effective_from.isoformat(), until, prices)
         )
-        digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-        return f"{self.provider}/{self.model}@{stamp}#{digest}"
+        tier = f"+{self.processing_tier}" if self.processing_tier else ""
+        digest = hashlib.sha256((whole + tier).encode()).hexdigest()[:8]
+        return f"{self.provider}/{self.model}{tier}@{stamp}#{digest}"
 
     def price_per_million(self, token_class: TokenClass) -> Decimal | None:
         """The price of a million tokens, or None where the card does not say.
@@ -103,14 +117,14 @@ def price(usage: Usage, card: RateCard) -> Money:
 
 
 class RateBook:
-    """The cards known, none overlapping another of the same provider, account and model."""
+    """The cards known, none overlapping another of the same provider, account, model and processing tier."""
 
     def __init__(self, cards: Iterable[RateCard] = ()) -> None:
         """Raises RateCardInvalid when two cards would be in force at once for the same thing."""
         self.cards: tuple[RateCard, ...] = tuple(sorted(cards, key=_order))
-        self._by_key: dict[tuple[str, str, str], list[RateCard]] = {}
+        self._by_key: dict[tuple[str, str, str, str], list[RateCard]] = {}
         for card in self.cards:
-            same = self._by_key.setdefault((card.provider, card.account, card.model), [])
+            same = self._by_key.setdefault(_order(card)[:4], [])
             if same and (same[-1].effective_to is None or same[-1].effective_to > card.effective_from):
                 raise RateCardInvalid(
                     f"rate cards {same[-1].card_id} and {card.card_id} overlap: "
@@ -118,14 +132,15 @@ class RateBook:
                 )
             same.append(card)
 
-    def in_force(self, *, provider: str, account: str, model: str, at: datetime) -> RateCard | None:
-        """The card for that model at that instant; an account's own card goes before the general one."""
+    def in_force(self, *, provider: str, account: str, model: str, at: datetime, tier: str = "") -> RateCard | None:
+        """The card for that model at that instant; an account's own card goes before the general one. What another
+        processing `tier` costs says nothing of this one: where no card names it, its price is unknown."""
         for owner in (account, "") if account else ("",):
-            for card in self._by_key.get((provider, owner, model), ()):
+            for card in self._by_key.get((provider, owner, model, tier), ()):
                 if card.covers(at):
                     return card
         return None
 
 
-def _order(card: RateCard) -> tuple[str, str, str, datetime]:
-    return (card.provider, card.account, card.model, card.effective_from)
+def _order(card: RateCard) -> tuple[str, str, str, str, datetime]:
+    return (card.provider, card.account, card.model, card.processing_tier, card.effective_from)

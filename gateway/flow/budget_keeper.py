@@ -28,10 +28,11 @@ from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.ids import AttemptId
 from gateway.domain.money import plain
-from gateway.domain.rate_card import RateCard, Unpriced, price
+from gateway.domain.rate_card import RateBook, RateCard, Unpriced, price, processing_tier
 from gateway.domain.usage import Completeness
 from gateway.flow.tasks import Tasks
 from gateway.ladder import Funds
+from gateway.spent import spent_usd
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ TIDY_S = 1.0
 
 EXTRA = "extra"
 """The bound on all tenants' fallbacks."""
+NO_CARDS = RateBook()
 NO_NAMES: tuple[str | None, tuple[str, ...]] = (None, ())
 
 
@@ -131,6 +133,7 @@ class BudgetKeeper:
 
     def follow(self, config: RoutingConfig) -> None:
         """Go on under these limits; what is spent and reserved stays."""
+        self._cards = config.rate_cards
         self.request_extra_usd = config.fallback.max_extra_spend_usd
         self.unbound = Funds(self.request_extra_usd)
         """Of a request that no month binds, before it has spent anything extra."""
@@ -205,7 +208,7 @@ class BudgetKeeper:
         hold = self.open.pop(attempt.intent.attempt_id, None)
         if hold is None:
             return
-        hold.release(cost_usd(attempt, hold.card))
+        hold.release(cost_usd(attempt, hold.card, self._cards))
         for bound in hold.bounds:
             if isinstance(bound, MonthBound) and self._is_untidy(bound):
                 self._tidy_soon()
@@ -307,12 +310,15 @@ class BudgetKeeper:
         bound.leased(max(ZERO, -idle), by_all)
 
 
-def cost_usd(attempt: Attempt, card: RateCard | None) -> Decimal | None:
-    """What the attempt costs its budgets; None = its worst case, since the vendor may bill what was not seen."""
+def cost_usd(attempt: Attempt, card: RateCard | None, cards: RateBook = NO_CARDS) -> Decimal | None:
+    """What the attempt costs its budgets; None = its worst case, since the vendor may bill what was not seen. `card` is
+    the default tier's, that was in force when it was reserved for; what used another tier is priced by `cards`."""
     if attempt.outcome is Outcome.REFUSED or attempt.http_status >= 400:
         return ZERO
     if attempt.completeness is not Completeness.MEASURED or card is None:
         return None
+    if processing_tier(attempt.service_tier):
+        return spent_usd(attempt, cards)
     try:
         return price(attempt.usage, card).amount
     except Unpriced:

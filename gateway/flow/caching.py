@@ -189,4 +189,4 @@ def cost_usd(attempt: Attempt, cards: RateBook) -> Decimal | None:
     known."""
     if attempt.completeness is not Completeness.MEASURED:
         return None
-    return spent_usd(attempt.intent, attempt.usage, cards)
+    return spent_usd(attempt, cards)

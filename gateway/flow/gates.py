@@ -84,7 +84,7 @@ class Gates:
     def attempted(self, attempt: Attempt) -> None:
         """An attempt of it has ended."""
         if self._watch is not None:
-            usd = spent_usd(attempt.intent, attempt.usage, self._plane.config.rate_cards)
+            usd = spent_usd(attempt, self._plane.config.rate_cards)
             self._watch.spent(attempt.usage, usd, clock.monotonic())
 
     def flows(self, piece: bytes) -> None:

@@ -18,6 +18,7 @@ from gateway.control.database import ControlUnavailable
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.ids import Account, Alias, AttemptId, RequestId, SpanId, TenantId, TierName, TraceId, UpstreamId
+from gateway.domain.rate_card import RateBook, processing_tier
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
 from gateway.errors import OwnersUnavailable
@@ -112,9 +113,16 @@ class ResultMeter:
         attempt = line_attempt(self._plane, self._row, line, cutter.number)
         if attempt is not None:
             book(self._plane, attempt)
-            self._usd += spent_usd(attempt.intent, attempt.usage, self._plane.config.rate_cards) or 0
+            self._usd += charged_usd(attempt, self._plane.config.rate_cards)
         self._plane.stored.lines.add("metered" if attempt is not None else "error")
         self._booked_to = cutter.taken
+
+
+def charged_usd(attempt: Attempt, cards: RateBook) -> Decimal:
+    """What a line draws on a budget: where no card names its tier, the default tier's price, which is never less; 0
+    where that is not known either."""
+    usd = spent_usd(attempt, cards)
+    return (spent_usd(replace(attempt, service_tier=""), cards) if usd is None else usd) or Decimal(0)
 
 
 def meter_of(plane: Plane, row: Owned) -> ResultMeter | None:
@@ -147,7 +155,7 @@ def line_attempt(plane: Plane, row: Owned, line: bytes, number: int) -> Attempt 
         return None
     names = (text(fields.get("custom_id")), text(fields.get("id")))
     key = names if any(names) else (str(number),)
-    intent = late_intent(plane, row, body, (row.parent, *key), route="/v1/batches")
+    intent = late_intent(plane, row, body, (row.parent, *key), route="/v1/batches", service_tier=BATCH_TIER)
     return late_attempt(
         replace(intent, request_id=RequestId("/".join((row.parent, *key))[:128])), body, BATCH_TIER, status
     )
@@ -157,14 +165,15 @@ def response_attempt(plane: Plane, row: Owned, body: Mapping[str, object]) -> At
     """What a background response used, now that it has ended; None where the vendor tells of no usage."""
     if not isinstance(body.get("usage"), dict):
         return None
-    intent = late_intent(plane, row, body, (row.id,), route=Kind.RESPONSES.route)
-    attempt = late_attempt(intent, body, text(body.get("service_tier")), 200)
+    tier = text(body.get("service_tier"))
+    intent = late_intent(plane, row, body, (row.id,), route=Kind.RESPONSES.route, service_tier=tier)
+    attempt = late_attempt(intent, body, tier, 200)
     failed = body.get("status") == "failed"
     return replace(attempt, outcome=Outcome.ERROR, error_type=Reason.SERVER_ERROR) if failed else attempt
 
 
 def late_intent(
-    plane: Plane, row: Owned, body: Mapping[str, object], key: tuple[str, ...], *, route: str
+    plane: Plane, row: Owned, body: Mapping[str, object], key: tuple[str, ...], *, route: str, service_tier: str
 ) -> Intent:  # fmt: skip
     """The facts of a call that the vendor made by itself, under ids that follow from what the vendor calls it."""
     config = plane.config
@@ -173,7 +182,8 @@ def late_intent(
     at = _made_at(row, body)
     attempt_id, span_id = derived_ids(row, key)
     when = datetime.fromtimestamp(at / 1e9, UTC)
-    card = config.rate_cards.in_force(provider=row.provider, account=row.account, model=row.model, at=when)
+    tier = processing_tier(service_tier)
+    card = config.rate_cards.in_force(provider=row.provider, account=row.account, model=row.model, at=when, tier=tier)
     return Intent(
         attempt_id=attempt_id,
         trace_id=TraceId(row.trace_id),

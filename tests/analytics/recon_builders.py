@@ -22,6 +22,7 @@ def card(
     since: str = "2023-01-01",
     until: str | None = None,
     provider: str = "openai",
+    processing_tier: str = "",
 ) -> RateCard:
     """gpt-4o-mini at 0.15 / 0.075 / 0.60 USD per million, in force since 2023."""
     given = prices if prices is not None else {IN: "0.15", CACHED: "0.075", OUT: "0.60"}
@@ -29,6 +30,7 @@ def card(
         provider=provider,
         model=model,
         account=account,
+        processing_tier=processing_tier,
         currency="USD",
         effective_from=instant(since),
         effective_to=instant(until) if until else None,

@@ -133,6 +133,21 @@ def test_what_began_a_background_response_is_evidence_only_until_its_end_is_in_t
     assert reconcile_month(reader, MONTH, now=NOW).by_class[VarianceClass.VOLUME] == 0, "it explains no surplus"
 
 
+def test_a_batch_is_metered_at_the_batch_cards_price_and_without_one_is_unpriced(writer, reader, tmp_path):
+    half = card({IN: "0.075", OUT: "0.30"}, processing_tier="batch")
+    rate_cards.load(writer, [card(), half], now=NOW)
+    land(writer, attempt(service_tier="default"), attempt(service_tier="batch"))
+    # 2000 tokens in and 200 out, half of each at half the price.
+    rows = [row("0.000225", "2000", "gpt-4o-mini, input"), row("0.000090", "200", "gpt-4o-mini, output")]
+    import_file(writer, csv_file(tmp_path, *rows), provider="openai", account="org-main", now=NOW)
+    found = reconcile_month(reader, MONTH, now=NOW)
+    assert (found.metered, found.accounts[0].unpriced) == (Decimal("0.000315"), 0)
+    assert (found.variance, {k: v for k, v in found.by_class.items() if v}) == (0, {})
+    rate_cards.load(writer, [card()], now=NOW)
+    found = reconcile_month(reader, MONTH, now=NOW)
+    assert (found.metered, found.accounts[0].unpriced) == (Decimal("0.00021"), 1)
+
+
 def test_only_the_month_itself_counts(writer, reader, tmp_path):
     rate_cards.load(writer, CARDS, now=NOW)
     land(writer, attempt("2026-10-31T23:59:59.999999"), attempt("2026-12-01"))

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.rate_card import PER_MILLION, PLACES_MAX, RateBook, RateCard, Unpriced, price
+from gateway.domain.rate_card import PER_MILLION, PLACES_MAX, RateBook, RateCard, Unpriced, price, processing_tier
 from gateway.domain.usage import Completeness, TokenClass, Usage
 
 pytestmark = pytest.mark.slow
@@ -48,6 +48,7 @@ class Case:
     account: str
     completeness: str
     outcome: str
+    service_tier: str = "default"
 
 
 @st.composite
@@ -55,7 +56,7 @@ def cases(draw):
     """Cards of one model that do not overlap, for everybody and for one account, and an attempt near their edges."""
     model = uuid.UUID(int=draw(st.integers(0, 2**128 - 1))).hex
     cards = []
-    for account in ("", "org"):
+    for account, tier in (("", ""), ("org", ""), ("", "batch"), ("org", "batch")):
         edges = draw(st.lists(st.sampled_from((0, 30, 60)), unique=True, max_size=3).map(sorted))
         for number, day in enumerate(edges):
             later = [*edges[number + 1 :], None][0]
@@ -67,18 +68,20 @@ def cases(draw):
                 RateCard(
                     provider="openai", model=model, currency=draw(st.sampled_from(["USD"] * 9 + ["EUR"])),
                     effective_from=NEW_YEAR + timedelta(days=day), effective_to=until, account=account,
-                    per_million=per_million,
+                    per_million=per_million, processing_tier=tier,
                 )
             )  # fmt: skip
     return model, Case(
         tuple(cards), draw(usages), draw(instants), draw(st.sampled_from(["", "org", "other"])),
         draw(st.sampled_from([*Completeness, "measured"])), draw(st.sampled_from(["ok", "ok", "error", "refused"])),
+        draw(st.sampled_from(["", "default", "standard", "batch", "batch", "flex"])),
     )  # fmt: skip
 
 
 def expected(case, model):
     """(card_id, cost, partial, unpriced) by the domain's own rule."""
-    card = RateBook(case.cards).in_force(provider="openai", account=case.account, model=model, at=case.at)
+    tier = processing_tier(case.service_tier)
+    card = RateBook(case.cards).in_force(provider="openai", account=case.account, model=model, at=case.at, tier=tier)
     amount = None
     if card is not None and card.currency == "USD":
         try:
@@ -98,21 +101,21 @@ def load(store, batch):
         store.writer.insert(
             "rate_cards", cards, database="tollway",
             column_names=[
-                "card_id", "provider", "account", "model", "currency", "effective_from", "effective_to",
-                *(f"price_{c.value}" for c in CLASSES), "loaded_at",
+                "card_id", "provider", "account", "model", "processing_tier", "currency", "effective_from",
+                "effective_to", *(f"price_{c.value}" for c in CLASSES), "loaded_at",
             ],
         )  # fmt: skip
     store.writer.insert(
         "spans",
         [
             [f"{n}", 3, case.at, "openai", case.account, model, str(case.completeness), case.outcome,
-             *(case.usage.of(c) for c in CLASSES), NEW_YEAR]
+             case.service_tier, *(case.usage.of(c) for c in CLASSES), NEW_YEAR]
             for n, (model, case) in enumerate(batch)
         ],
         database="tollway",
         column_names=[
             "attempt_id", "kind", "started_at", "provider", "account", "model", "completeness", "outcome",
-            *(c.value for c in CLASSES), "received_at",
+            "service_tier", *(c.value for c in CLASSES), "received_at",
         ],
     )  # fmt: skip
 
@@ -121,7 +124,7 @@ def row(card):
     """The card as a row of rate_cards: a price for one token; the domain's fallbacks are the SQL's own business."""
     stated = [card.per_million.get(c) for c in CLASSES]
     return [
-        card.card_id, card.provider, card.account, card.model, card.currency, card.effective_from,
+        card.card_id, card.provider, card.account, card.model, card.processing_tier, card.currency, card.effective_from,
         card.effective_to or OPEN, *(None if p is None else p / PER_MILLION for p in stated), NEW_YEAR,
     ]  # fmt: skip
 
@@ -197,6 +200,15 @@ def test_an_ended_account_card_gives_way_to_the_general_one(store):
     )
     assert rate_one(store, card_of(), own, account="org", at=NEW_YEAR)[0] == Decimal(9)
     assert rate_one(store, card_of(), own, account="org", at=NEW_YEAR + timedelta(days=1))[0] == Decimal(1)
+
+
+def test_a_batch_has_the_batch_cards_price_and_without_one_none(store):
+    """OpenAI bills a batch at half the price; another vendor's words for its default tier mean the default card."""
+    half = card_of(processing_tier="batch", per_million={TokenClass.INPUT_UNCACHED: Decimal("0.5")})
+    assert rate_one(store, card_of(), half, service_tier="batch")[:3] == (Decimal("0.5"), None, False)
+    assert rate_one(store, card_of(), half, service_tier="on_demand")[0] == Decimal(1)
+    assert rate_one(store, card_of(), service_tier="batch")[:3] == (None, None, True)
+    assert rate_one(store, half, service_tier="default")[:3] == (None, None, True)
 
 
 def test_unknown_is_null_refused_is_zero_and_a_free_model_costs_zero(store):

@@ -23,6 +23,7 @@ def card(
     effective_to: datetime | None = None,
     account: str = "",
     per_million: dict[TokenClass, Decimal] | None = None,
+    processing_tier: str = "",
 ) -> RateCard:
     return RateCard(
         provider="openai",
@@ -32,6 +33,7 @@ def card(
         effective_to=effective_to,
         account=account,
         per_million=per_million or PRICES,
+        processing_tier=processing_tier,
     )
 
 
@@ -102,3 +104,22 @@ def test_a_cards_name_tells_its_content() -> None:
     dearer = card(per_million={**PRICES, TokenClass.OUTPUT: Decimal("0.61")})
     assert card().card_id != dearer.card_id
     assert card().card_id.startswith("openai/gpt-4o-mini@2026-01-01T00:00:00Z#")
+
+
+def test_a_card_holds_for_its_own_processing_tier_alone() -> None:
+    listed, batch = card(), card(processing_tier="batch")
+    book = RateBook([listed, batch])
+    asked = {"provider": "openai", "account": "", "model": "gpt-4o-mini", "at": JUNE}
+    assert [book.in_force(**asked, tier=tier) for tier in ("", "batch", "flex")] == [listed, batch, None]  # type: ignore[arg-type]
+    assert listed.card_id != batch.card_id
+    with pytest.raises(RateCardInvalid, match="overlap"):
+        RateBook([listed, batch, batch])
+
+
+def test_a_processing_tier_that_is_not_priced_apart_is_refused() -> None:
+    with pytest.raises(RateCardInvalid, match="no processing tier 'slow'"):
+        card(processing_tier="slow")
+
+
+def test_a_card_of_the_default_tier_keeps_the_name_it_had_before_there_were_others() -> None:
+    assert card().card_id == "openai/gpt-4o-mini@2026-01-01T00:00:00Z#196848d2"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from gateway.control.database import MEMORY, ControlUnavailable, Database
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.ids import AttemptId
-from gateway.domain.rate_card import RateCard
+from gateway.domain.rate_card import RateBook, RateCard
 from gateway.domain.usage import NO_USAGE, Completeness, TokenClass, Usage
 from gateway.errors import BudgetExhausted, BudgetUnavailable
 from gateway.flow import budget_keeper
@@ -269,6 +270,15 @@ def test_the_worst_case_stays_reserved_where_the_vendor_may_bill_what_is_not_kno
     assert cost_usd(over, CARD) == (None if cost is None else Decimal(cost))
     if cost == "0.002":
         assert cost_usd(over, None) is None
+
+
+def test_another_processing_tier_costs_what_its_own_card_says_or_else_the_worst_case() -> None:
+    """A vendor's priority tier can cost twice the list price."""
+    over = attempt(intent(model="m0"), usage=Usage(input_uncached=1000), service_tier="priority")
+    dear = replace(CARD, processing_tier="priority", per_million={TokenClass.INPUT_UNCACHED: 3 * DOLLAR})
+    assert cost_usd(over, CARD, RateBook([CARD, dear])) == Decimal("0.003")
+    assert cost_usd(over, CARD, RateBook([CARD])) is None
+    assert cost_usd(replace(over, service_tier="default"), CARD, RateBook([CARD])) == Decimal("0.001")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from gateway.control.database import MEMORY, Database
 from gateway.domain.attempt import Attempt
 from tests.gateway.fakes import FakeBooks, Line, Received, ScriptedUpstream
-from tests.gateway.serving import GLOBEX, chat_request, gateway, routing, until
+from tests.gateway.serving import CARD, GLOBEX, chat_request, gateway, routing, until
 from tests.gateway.stored.test_files import line, upload
 from tests.gateway.stored.vault import Vault, error_line, result_line
 
@@ -27,6 +27,13 @@ async def fetch(client: httpx.AsyncClient, batch: str) -> httpx.Response:
     """The content of its results, found as a client finds it."""
     seen = (await client.get(f"/v1/batches/{batch}")).json()
     return await client.get(f"/v1/files/{seen['output_file_id']}/content")
+
+
+def priced_batches(month_usd: str) -> dict[str, Any]:
+    """A bound on acme's month, and cards of which the batch's is half of the other."""
+    listed = {**CARD, "provider": "openai", "model": "m0", "per_million_tokens": {"input": "1", "output": "2"}}
+    half = {**listed, "processing_tier": "batch", "per_million_tokens": {"input": "0.5", "output": "1"}}
+    return {"tenants": {"acme": {"budget": {"month_usd": month_usd}}}, "rate_cards": [listed, half]}
 
 
 def identities(attempts: list[Attempt]) -> list[tuple[str, str, str]]:
@@ -87,9 +94,8 @@ async def test_usage_is_metered_when_the_results_are_fetched_and_a_second_fetch_
 async def test_what_a_batch_cost_is_on_its_tenants_month_once_and_is_never_refused_though_it_goes_beyond_it(
     upstream: ScriptedUpstream, vault: Vault
 ) -> None:
-    """Two lines of 10 and of 1 and 3 tokens, at $1 and $2 a million: $28 a million."""
-    tenants = {"acme": {"budget": {"month_usd": "0.00002"}}}
-    async with gateway(routing(upstream.url, tenants=tenants)) as served, served.client() as client:
+    """Two lines of 10 and of 1 and 3 tokens, at half of $1 and $2 a million: $14 a million."""
+    async with gateway(routing(upstream.url, **priced_batches("0.00001"))) as served, served.client() as client:
         batch, _ = await run(client)
         vault.finish(batch, result_line(1), error_line(2), result_line(3))
         for _ in range(2):
@@ -97,8 +103,22 @@ async def test_what_a_batch_cost_is_on_its_tenants_month_once_and_is_never_refus
             await until(lambda: not served.plane.stored.metering)
         (state,) = served.plane.budgets.state()
         refused = await client.post("/v1/chat/completions", json=chat_request(max_tokens=1))
-    assert (state["used_usd"], state["left_usd"]) == ("0.000028", "0")
+    assert (state["used_usd"], state["left_usd"]) == ("0.000014", "0")
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "budget_exhausted")
+
+
+async def test_a_batch_without_a_card_of_its_tier_is_charged_at_the_default_price_and_not_nothing(
+    upstream: ScriptedUpstream, vault: Vault
+) -> None:
+    tenants = {"acme": {"budget": {"month_usd": "1"}}}
+    async with gateway(routing(upstream.url, tenants=tenants)) as served, served.client() as client:
+        batch, _ = await run(client)
+        vault.finish(batch, result_line(1))
+        await fetch(client, batch)
+        await until(lambda: not served.plane.stored.metering)
+        (state,) = served.plane.budgets.state()
+    assert state["used_usd"] == "0.000012"
+    assert served.books.attempts[0].intent.rate_card == "", "on the books it has no price"
 
 
 async def test_a_batch_whose_results_were_never_fetched_is_told(
@@ -156,8 +176,7 @@ async def test_two_fetches_at_once_write_the_lines_once(upstream: ScriptedUpstre
 
 
 async def test_a_fetch_that_is_broken_off_is_taken_up_where_it_got_to(upstream: ScriptedUpstream, vault: Vault) -> None:
-    tenants = {"acme": {"budget": {"month_usd": "1"}}}
-    async with gateway(routing(upstream.url, tenants=tenants)) as served, served.client() as client:
+    async with gateway(routing(upstream.url, **priced_batches("1"))) as served, served.client() as client:
         batch, _ = await run(client)
         file = vault.finish(batch, *(result_line(number) for number in range(1, 5)))
         await client.get(f"/v1/batches/{batch}")
@@ -176,7 +195,7 @@ async def test_a_fetch_that_is_broken_off_is_taken_up_where_it_got_to(upstream: 
         got = await client.get(f"/v1/files/{file}/content")
         await until(lambda: not served.plane.stored.metering)
         (budget,) = served.plane.budgets.state()
-    assert budget["used_usd"] == "0.00006", "each line is charged once"
+    assert budget["used_usd"] == "0.00003", "each line is charged once"
     assert got.status_code == 200
     assert [a.response_id for a in served.books.attempts] == [f"chatcmpl-{n}" for n in range(1, 5)]
 
