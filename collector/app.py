@@ -1,79 +1,35 @@
-"""OTLP over HTTP, as a small ASGI application: what is answered to whom. Keeping spans is the receiver's work.
+"""OTLP over HTTP, as a small ASGI application: what is answered to whom. What becomes of a body is the intake's work.
 
-A sender is known before a byte of its body is read, sizes are limited before and after inflating, and no answer is a
-500: senders give up at one, so what may pass is a 503 with Retry-After.
+A sender is known before a byte of its body is read, sizes are limited before and after inflating, an answer is of the
+content type of its request, and no answer is a 500: senders give up at one, so what may pass is a 503 with Retry-After.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
+from google.protobuf.json_format import MessageToDict
 from prometheus_client import CollectorRegistry
 
 from collector.books import Books
-from collector.inflate import gunzip
-from collector.inflight import Inflight, Share
+from collector.http_body import Body, Receive
+from collector.inflate import ENCODINGS
+from collector.intake import Form, Intake
 from collector.metrics import CONTENT_TYPE, ReceiveMetrics, render
-from collector.receiver import OFF_LOOP_BYTES, Receiver
-from collector.refusals import Busy, NotFound, Refused, TooLarge, Unsupported, WrongMethod
-from collector.settings import Limits, Sender
-from collector.tokens import Doorkeeper
-
-log = logging.getLogger("tollway.collector.app")
+from collector.refusals import Busy, Gone, NotFound, Refused, TooLarge, Unsupported, WrongMethod
+from collector.settings import Limits
+from collector.signals import BY_PATH, Signal
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+FORMS = {PROTOBUF: "protobuf", JSON: "json"}
 TEXT = "text/plain; charset=utf-8"
-NOT_KEPT = frozenset({"/v1/logs", "/v1/metrics", "/v1development/profiles"})
-DRAIN_BYTES_MAX = 8 * 1024 * 1024
-"""How much of a refused body is read and thrown away, so that the sender gets to read its answer,"""
 DRAIN_S = 5.0
-"""and for how long."""
-
-
-class _Gone(Exception):
-    """The sender hung up before its request was whole."""
-
-
-class _Body:
-    """A request's body, read once, or thrown away."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._ended = False
-
-    async def read(self, share: Share, *, bytes_max: int) -> bytes:
-        """All of it. Raises TooLarge, Busy from `share`, _Gone."""
-        pieces: list[bytes] = []
-        size = 0
-        while not self._ended:
-            piece = await self._piece()
-            size += len(piece)
-            if size > bytes_max:
-                raise TooLarge(f"the body has more than {bytes_max} bytes")
-            share.take(len(piece))
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    async def drain(self) -> bool:
-        """Throw away what was not read, up to a bound; whether that was all."""
-        size = 0
-        while not self._ended and size <= DRAIN_BYTES_MAX:
-            size += len(await self._piece())
-        return self._ended
-
-    async def _piece(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        self._ended = not message.get("more_body", False)
-        piece: bytes = message.get("body", b"")
-        return piece
+"""For how long a refused body is read and thrown away."""
 
 
 class App:
@@ -82,82 +38,60 @@ class App:
     def __init__(
         self,
         *,
-        doorkeeper: Doorkeeper,
-        receiver: Receiver,
+        intake: Intake,
         books: Books,
         registry: CollectorRegistry,
-        limits: Limits,
+        metrics: ReceiveMetrics,
         ready: Callable[[], str | None],
-        monotonic: Callable[[], float],
     ) -> None:
         """`ready` gives None, or why the collector cannot take anything for good."""
-        self._doorkeeper = doorkeeper
-        self._receiver = receiver
+        self._intake = intake
         self._books = books
         self._registry = registry
-        self._limits = limits
+        self._metrics = metrics
         self._ready = ready
-        self._monotonic = monotonic
-        self._metrics = ReceiveMetrics(registry)
-        self._inflight = Inflight(limits.inflight_bytes_max, retry_after_s=limits.retry_after_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if scope["path"] == "/v1/traces":
-            await self._traces(scope, receive, send)
+        signal = BY_PATH.get(scope["path"])
+        if signal:
+            await self._export(signal, scope, receive, send)
         else:
             await self._other(scope, receive, send)
 
-    async def _traces(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _export(self, signal: Signal, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        body = _Body(receive)
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        compression = headers.get("content-encoding", "").strip().lower().replace("identity", "")
+        form = Form("http", FORMS.get(media, "unknown"), compression)
+        body = Body(receive)
         try:
             if scope["method"] != "POST":
-                raise WrongMethod("POST an OTLP ExportTraceServiceRequest here")
-            with self._inflight.share() as share:
-                await self._take(headers, body, share)
-        except _Gone:
-            return
-        except Refused as refused:
-            await self._refuse(refused, body, send)
-        except Exception:
-            # A 500 would make the sender throw its spans away; whatever this is, it may be over at the next try.
-            log.exception("a request could not be taken")
-            busy = Busy("the collector failed; send it again", retry_after_s=self._limits.retry_after_s)
-            await self._refuse(busy, body, send)
+                raise WrongMethod(f"POST an OTLP {signal.request.DESCRIPTOR.name} here")
+            answer = await self._take(signal, headers, form, body)
+        except Exception as error:  # noqa: BLE001 - the intake says what it was
+            await self._refuse(self._intake.refused(error, form), body, send, as_json=media == JSON)
         else:
             self._metrics.answers.labels("200").inc()
-            # An ExportTraceServiceResponse without partial_success has no bytes.
-            await _answer(send, 200, PROTOBUF, b"")
+            await _say(send, 200, answer, as_json=media == JSON)
 
-    async def _take(self, headers: Mapping[str, str], body: _Body, share: Share) -> None:
-        sender = self._doorkeeper.admit(headers.get("authorization", ""))
-        encoding = _check_headers(headers, self._limits)
-        self._receiver.check_room()
-        try:
-            async with asyncio.timeout(self._limits.read_timeout_s):
-                raw = await body.read(share, bytes_max=self._limits.body_bytes_max)
-        except TimeoutError:
-            why = f"the body was not whole after {self._limits.read_timeout_s} s"
-            raise Busy(why, retry_after_s=self._limits.retry_after_s) from None
-        arrived = self._monotonic()
-        await self._keep(sender, raw, encoding, share)
-        self._metrics.ack_seconds.observe(self._monotonic() - arrived)
+    async def _take(self, signal: Signal, headers: Mapping[str, str], form: Form, body: Body) -> Any:
+        limits = self._intake.limits
+        sender = self._intake.admit(headers.get("authorization", ""), signal)
+        _check_headers(headers, form, limits)
+        with self._intake.inflight.share(sender.name) as share:
+            try:
+                async with asyncio.timeout(limits.read_timeout_s):
+                    raw = await body.read(share, bytes_max=limits.body_bytes_max)
+            except TimeoutError:
+                why = f"the body was not whole after {limits.read_timeout_s} s"
+                raise Busy(why, retry_after_s=limits.retry_after_s) from None
+            return await self._intake.take(sender, signal, raw, form, share)
 
-    async def _keep(self, sender: Sender, raw: bytes, encoding: str, share: Share) -> None:
-        body = raw
-        if encoding == "gzip":
-            bytes_max = self._limits.inflated_bytes_max
-            if len(raw) > OFF_LOOP_BYTES:
-                body = await asyncio.to_thread(gunzip, raw, bytes_max=bytes_max, share=share)
-            else:
-                body = gunzip(raw, bytes_max=bytes_max, share=share)
-        elif len(raw) > self._limits.inflated_bytes_max:
-            raise TooLarge(f"the body has more than {self._limits.inflated_bytes_max} bytes")
-        await self._receiver.take_traces(sender, body)
-
-    async def _refuse(self, refused: Refused, body: _Body, send: Send) -> None:
+    async def _refuse(self, refused: Refused, body: Body, send: Send, *, as_json: bool) -> None:
+        if isinstance(refused, Gone):
+            return
         self._metrics.answers.labels(str(refused.http_status)).inc()
         headers: list[tuple[bytes, bytes]] = []
         try:
@@ -166,7 +100,7 @@ class App:
                     headers.append((b"connection", b"close"))
         except TimeoutError:
             headers.append((b"connection", b"close"))
-        except _Gone:
+        except Gone:
             return
         if isinstance(refused, Busy):
             headers.append((b"retry-after", str(refused.retry_after_s).encode()))
@@ -174,7 +108,9 @@ class App:
             headers.append((b"www-authenticate", b"Bearer"))
         if refused.http_status == 405:
             headers.append((b"allow", b"POST"))
-        await _answer(send, refused.http_status, PROTOBUF, refused.body(), headers)
+        if refused.http_status == 415:
+            headers.append((b"accept-encoding", ", ".join(ENCODINGS).encode()))
+        await _say(send, refused.http_status, refused.status(), as_json=as_json, headers=headers)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["path"]:
@@ -186,11 +122,10 @@ class App:
             case "/metrics":
                 await _answer(send, 200, CONTENT_TYPE, render(self._registry))
             case "/books":
-                await _answer(send, 200, "application/json", self._books_json())
-            case path if path in NOT_KEPT:
-                await self._refuse(NotFound("only traces are kept here: POST them to /v1/traces"), _Body(receive), send)
+                await _answer(send, 200, JSON, self._books_json())
             case _:
-                await self._refuse(NotFound("nothing is served here; traces go to /v1/traces"), _Body(receive), send)
+                lost = NotFound("nothing is served here; traces go to /v1/traces")
+                await self._refuse(lost, Body(receive), send, as_json=False)
 
     def _books_json(self) -> bytes:
         fates = ("received", "stored", "duplicate", "parked", "pending", "drift")
@@ -198,18 +133,25 @@ class App:
         return orjson.dumps({sender: {fate: getattr(account, fate) for fate in fates} for sender, account in accounts})
 
 
-def _check_headers(headers: Mapping[str, str], limits: Limits) -> str:
-    """The content encoding, "" or "gzip", where type, encoding and announced length are such as are taken."""
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != PROTOBUF:
-        raise Unsupported(f"send {PROTOBUF}, not {content_type or 'no content type'}")
-    encoding = headers.get("content-encoding", "").strip().lower().replace("identity", "")
-    if encoding not in ("", "gzip"):
-        raise Unsupported(f"the content encodings are gzip and none, not {encoding}")
+def _check_headers(headers: Mapping[str, str], form: Form, limits: Limits) -> None:
+    """Raises Unsupported or TooLarge for a type, encoding or announced length that is not taken."""
+    if form.encoding == "unknown":
+        raise Unsupported(f"send {PROTOBUF} or {JSON}, not {headers.get('content-type') or 'no content type'}")
+    if form.compression and form.compression not in ENCODINGS:
+        raise Unsupported(f"the content encodings are {', '.join(ENCODINGS)} and none, not {form.compression}")
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > limits.body_bytes_max:
         raise TooLarge(f"the body has {length} bytes, more than {limits.body_bytes_max}")
-    return encoding
+
+
+async def _say(
+    send: Send, status: int, message: Any, *, as_json: bool, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    """Answer with that message, in JSON or protobuf. An OTLP success without partial_success has no bytes, or is {}."""
+    if as_json:
+        await _answer(send, status, JSON, orjson.dumps(MessageToDict(message)), headers)
+    else:
+        await _answer(send, status, PROTOBUF, message.SerializeToString(), headers)
 
 
 async def _answer(

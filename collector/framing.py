@@ -48,6 +48,15 @@ def frame(body: bytes) -> list[ResourceGroup]:
     return groups
 
 
+def count(body: bytes, *path: Container[int]) -> int:
+    """How many messages lie at the end of that path of field numbers. Raises BadRequest, TooLarge."""
+    walk = _Walk(body, strict=())
+    places = [(0, len(body))]
+    for numbers in path:
+        places = [(f.value, f.end) for start, end in places for f in walk.fields(start, end) if f.number in numbers]
+    return len(places)
+
+
 def without(body: bytes, dropped: Container[int]) -> bytes:
     """The request without the spans at those positions, which count from 0 in the spans' order.
 
@@ -68,22 +77,25 @@ def without(body: bytes, dropped: Container[int]) -> bytes:
 
 
 class _Walk:
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, *, strict: Container[int] = (RESOURCE_SPANS, SPANS)) -> None:
+        """Fields of the `strict` numbers must be messages or texts."""
         self._body = body
+        self._strict = strict
         self._fields = 0
 
     def messages(self, start: int, end: int, number: int) -> tuple[list[Field], bytes]:
         """The fields of that number between start and end, and the bytes of all others."""
         found: list[Field] = []
         rest: list[bytes] = []
-        for field in self._walk(start, end):
+        for field in self.fields(start, end):
             if field.number == number:
                 found.append(field)
             else:
                 rest.append(self._body[field.start : field.end])
         return found, b"".join(rest)
 
-    def _walk(self, start: int, end: int) -> Iterator[Field]:
+    def fields(self, start: int, end: int) -> Iterator[Field]:
+        """The fields between start and end."""
         while start < end:
             self._fields += 1
             if self._fields > FIELDS_MAX:
@@ -104,7 +116,7 @@ class _Walk:
                     raise BadRequest("the body has a field of a kind that OTLP does not use")
             if stop > end or not number:
                 raise BadRequest("a field of the body ends behind its message")
-            if wire != LENGTH and number in (RESOURCE_SPANS, SPANS):
+            if wire != LENGTH and number in self._strict:
                 raise BadRequest("a field of the body is not of the kind that OTLP gives it")
             yield Field(number, start, value, stop)
             start = stop

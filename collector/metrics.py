@@ -23,13 +23,26 @@ class ReceiveMetrics:
     """What senders are answered."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.answers = _counter("requests", "Requests for traces, by the HTTP status answered.", registry, "status")
+        self.answers = _counter("requests", "Requests over HTTP, by the status answered.", registry, "status")
+        self.received = _counter(
+            "received",
+            "Requests for traces acknowledged, by how they were written.",
+            registry,
+            *("protocol", "encoding", "compression"),
+        )
+        self.rejected = _counter(
+            "rejected", "Requests not taken, and why.", registry, *("protocol", "encoding", "reason")
+        )
         self.ack_seconds = Histogram(
             PREFIX + "ack_seconds",
             "From a request's last byte to its acknowledgement.",
             registry=registry,
             buckets=ACK_SECONDS,
         )
+
+    def refused(self, protocol: str, encoding: str, reason: str) -> None:
+        """Count a request that was not taken."""
+        self.rejected.labels(protocol, encoding, reason).inc()
 
 
 class LandingMetrics:
@@ -40,6 +53,9 @@ class LandingMetrics:
         self.inserts = _counter("inserts", "Inserts tried, by what came of them.", registry, "outcome")
         self.tokens_renewed = _counter(
             "tokens_renewed", "Inserts that the store reported as taken and did not have.", registry
+        )
+        self.claimed_tenants = _counter(
+            "claimed_tenants", "Spans that claim another tenant than their sender is bound to.", registry, "sender"
         )
         self.mismatches = _counter("mismatches", "ALARM: the store has some rows of a batch but not all.", registry)
         self.damaged_segments = _counter("damaged_segments", "ALARM: segments with unreadable records.", registry)

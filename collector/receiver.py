@@ -29,6 +29,7 @@ class Receiver:
         self._recent = recent
         self._limits = limits
         self._now_ms = now_ms
+        self._turn = asyncio.Lock()
 
     def check_room(self) -> None:
         """Raises Busy while nothing is taken; cheap enough to ask before a body is read."""
@@ -50,7 +51,7 @@ class Receiver:
             return known
         kept: int | None = None
         try:
-            keys = await _compute(span_keys, body)
+            keys = await self._span_keys(body)
             spans = len(keys) // KEY_BYTES
             if spans:
                 await self._committer.append(_record(Kind.BODY, sender, received_ms, key[1], spans, keys, body))
@@ -58,6 +59,13 @@ class Receiver:
             return spans
         finally:
             self._recent.settle(key, spans=kept, now_ms=received_ms)
+
+    async def _span_keys(self, body: bytes) -> bytes:
+        if len(body) <= OFF_LOOP_BYTES:
+            return span_keys(body)
+        # Decoded, a body may be many times its size: one at a time, which is no slower, for decoding holds the GIL.
+        async with self._turn:
+            return await asyncio.to_thread(span_keys, body)
 
 
 def _record(

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
@@ -25,9 +26,10 @@ from collector.app import App
 from collector.books import Account, Books
 from collector.commit import Committer
 from collector.horizon import Horizon
+from collector.intake import Intake
 from collector.lander import Clocks, Lander
 from collector.ledger import Ledger
-from collector.metrics import BooksOnShow, LandingMetrics
+from collector.metrics import BooksOnShow, LandingMetrics, ReceiveMetrics
 from collector.otlp import split_keys
 from collector.parking import Parking
 from collector.planning import SegmentPlan
@@ -35,12 +37,15 @@ from collector.receiver import Receiver
 from collector.recent import RecentBodies
 from collector.records import Kind
 from collector.sealed import Segment, cut_torn_tail, list_segments, read_segment, segment_number
-from collector.settings import CannotStart, CollectorSettings
+from collector.settings import CannotStart, CollectorSettings, Tls
 from collector.spool import Spool
 from collector.store import ClickHouseStore
 from collector.tokens import Doorkeeper
 from gateway.domain import clock
 from gateway.domain.segments import sync_folder
+
+if TYPE_CHECKING:
+    from collector.otlp_grpc import GrpcServer
 
 log = logging.getLogger("tollway.collector")
 
@@ -59,7 +64,7 @@ def run(settings: CollectorSettings) -> None:
         except OSError as error:
             raise CannotStart(f"{error.filename or settings.folder}: {error.strerror or error}") from error
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(parts, listening))
+            runner.run(_serve(settings, parts, listening))
         parts.lander.stop(LANDER_STOP_S)
         if not parts.lander.alive:
             parts.ledger.close()
@@ -68,6 +73,7 @@ def run(settings: CollectorSettings) -> None:
 @dataclass(frozen=True, slots=True)
 class _Parts:
     app: App
+    intake: Intake
     committer: Committer
     lander: Lander
     ledger: Ledger
@@ -82,9 +88,35 @@ class _Found:
     accounts: dict[str, Account]
 
 
-async def _serve(parts: _Parts, listening: socket.socket) -> None:
+async def _serve(settings: CollectorSettings, parts: _Parts, listening: socket.socket) -> None:
+    leave = asyncio.Event()
+    server = _http_server(parts.app, settings.tls)
+    grpc = _grpc_server(settings, parts.intake)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, leave.set)
+    parts.committer.start()
+    parts.lander.start()
+    host, port = listening.getsockname()[:2]
+    log.info("the collector takes OTLP on %s://%s:%d/v1/traces", "https" if settings.tls else "http", host, port)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_leave(server, leave))
+        if grpc:
+            log.info("the collector takes OTLP over gRPC on %s:%d", settings.grpc_host, grpc.port)
+            group.create_task(grpc.serve(leave))
+        await server.serve(sockets=[listening])
+        leave.set()
+    await asyncio.to_thread(parts.committer.stop)
+
+
+async def _leave(server: "_Server", leave: asyncio.Event) -> None:
+    await leave.wait()
+    server.should_exit = True
+
+
+def _http_server(app: App, tls: Tls | None) -> "_Server":
     config = uvicorn.Config(
-        parts.app,
+        app,
         http="httptools",
         lifespan="off",
         log_config=None,
@@ -92,16 +124,18 @@ async def _serve(parts: _Parts, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=REQUESTS_STOP_S,
     )
-    server = _Server(config)
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, server.leave)
-    parts.committer.start()
-    parts.lander.start()
-    host, port = listening.getsockname()[:2]
-    log.info("the collector takes OTLP on http://%s:%d/v1/traces", host, port)
-    await server.serve(sockets=[listening])
-    await asyncio.to_thread(parts.committer.stop)
+    config.load()
+    config.ssl = tls.context() if tls else None
+    return _Server(config)
+
+
+def _grpc_server(settings: CollectorSettings, intake: Intake) -> "GrpcServer | None":
+    if settings.grpc_port is None:
+        return None
+    # A third of a second and 20 MB, which a collector without gRPC need not spend.
+    from collector.otlp_grpc import GrpcServer
+
+    return GrpcServer(intake, host=settings.grpc_host, port=settings.grpc_port, tls=settings.tls)
 
 
 class _Server(uvicorn.Server):
@@ -110,9 +144,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    def leave(self) -> None:
-        self.should_exit = True
 
 
 def _open(settings: CollectorSettings) -> _Parts:
@@ -142,16 +173,22 @@ def _open(settings: CollectorSettings) -> _Parts:
         clocks=clocks,
         held=found.held,
     )
-    app = App(
+    metrics = ReceiveMetrics(registry)
+    intake = Intake(
         doorkeeper=Doorkeeper(settings.senders),
         receiver=Receiver(spool=spool, committer=committer, recent=recent, limits=limits, now_ms=clocks.now_ms),
-        books=books,
-        registry=registry,
         limits=limits,
-        ready=lambda: None if committer.alive and lander.alive else "a thread of the collector has ended",
+        metrics=metrics,
         monotonic=clocks.monotonic,
     )
-    return _Parts(app, committer, lander, ledger)
+    app = App(
+        intake=intake,
+        books=books,
+        registry=registry,
+        metrics=metrics,
+        ready=lambda: None if committer.alive and lander.alive else "a thread of the collector has ended",
+    )
+    return _Parts(app, intake, committer, lander, ledger)
 
 
 def _remember(plan: SegmentPlan, horizon: Horizon, recent: RecentBodies) -> None:

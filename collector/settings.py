@@ -3,6 +3,7 @@
 Frozen values, checked when they are made. Reading files and environments is for whoever composes the process.
 """
 
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,14 @@ class Limits:
     """For a body to arrive whole; a slower one is answered 503."""
     inflight_bytes_max: int = 256 * MIB
     """Of all requests not yet answered, as they came and inflated together; more is answered 503."""
+    sender_inflight_bytes_max: int = 192 * MIB
+    """Of one sender's requests among them; more is answered 429, while others are taken."""
+    json_memory_max: int = 256 * MIB
+    """What decoding one JSON body may take; one that could take more is answered 413. Large ones take turns."""
+    grpc_reads_max: int = 4
+    """gRPC requests read at once: a message's size is not known before it is whole, so each may hold body_bytes_max."""
+    grpc_waiting_max: int = 256
+    """gRPC requests that may wait for their turn to be read; more are answered UNAVAILABLE."""
     spool_bytes_max: int = 4 * GIB
     """Kept but not yet landed: the high-water mark; above it everything is answered 503."""
     free_bytes_min: int = 256 * MIB
@@ -76,12 +85,44 @@ class Limits:
     """Batches that the store does not take for reasons of its own and that wait while others are tried."""
 
     def __post_init__(self) -> None:
-        if self.inflight_bytes_max < self.body_bytes_max + self.inflated_bytes_max:
-            raise CannotStart(
-                "inflight_bytes_max is below body_bytes_max + inflated_bytes_max: a request could not pass"
-            )
+        largest = self.body_bytes_max + 2 * self.inflated_bytes_max
+        for name in ("inflight_bytes_max", "sender_inflight_bytes_max"):
+            if getattr(self, name) < largest:
+                raise CannotStart(
+                    f"{name} is below body_bytes_max + 2 * inflated_bytes_max: a request that comes compressed and is "
+                    "turned from JSON into protobuf could not pass"
+                )
         if min(self.segment_rows_max, self.segment_bytes_max, self.horizon_keys_max, self.set_aside_max) < 1:
             raise CannotStart("the bounds of segments, horizon and set-aside batches must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """What both listeners prove themselves with, and whom they let in."""
+
+    cert: Path
+    """The chain, PEM."""
+    key: Path
+    client_ca: Path | None = None
+    """Senders need a certificate that this CA signed; None = they need none."""
+
+    def context(self) -> ssl.SSLContext:
+        """For the HTTP listener. Raises CannotStart, naming the file, for what cannot be read or does not fit."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as error:
+            pair = f"{self.cert} and {self.key}"
+            raise CannotStart(f"collector.tls: {pair} are no certificate and its key: {error}") from None
+        if self.client_ca is None:
+            return context
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_verify_locations(self.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotStart(f"collector.tls: {self.client_ca} is no CA's certificate: {error}") from None
+        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +139,11 @@ class CollectorSettings:
     """For a server of one's own; "" = the one in `secrets_dir`."""
     host: str = "127.0.0.1"
     port: int = 4318
+    grpc_port: int | None = None
+    """None = no gRPC."""
+    grpc_host: str = "127.0.0.1"
+    tls: Tls | None = None
+    """For both listeners; None = neither is encrypted."""
     limits: Limits = field(default_factory=Limits)
 
     def password(self) -> str:

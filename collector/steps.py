@@ -40,6 +40,9 @@ class Store(Protocol):
     def count(self, batch: OpenBatch) -> tuple[int, bool]:
         """How many rows of the batch are there, and whether an insert of it runs still. Raises StoreDown."""
 
+    def claimed_otherwise(self, batch: Batch) -> int:
+        """How many spans of a batch that landed claim another tenant than their sender's. Raises StoreDown."""
+
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         """The keys of all spans received since then. Raises StoreDown."""
 
@@ -146,14 +149,17 @@ class Steps:
 
     def _count(self, work: Work, content: Callable[[], SegmentContent]) -> Step:
         batch = work.open.batch
+        claimed = 0
         try:
             found, running = self._store.count(work.open)
+            if batch.tenant is not None and found == batch.rows:
+                claimed = self._store.claimed_otherwise(batch)
         except StoreDown as down:
             return StoreAway(str(down))
         verdict = read_back(rows=batch.rows, found=found, running=running, certain=work.certain)
         match verdict:
             case Landed():
-                return self._landed(batch)
+                return self._landed(batch, claimed)
             case Wait():
                 return BatchWaits("an insert of it runs still")
             case InsertAgain():
@@ -166,10 +172,12 @@ class Steps:
             case _:
                 assert_never(verdict)
 
-    def _landed(self, batch: Batch) -> Step:
+    def _landed(self, batch: Batch, claimed: int) -> Step:
         self._ledger.end(batch.batch_id, stored=batch.rows, parked=0)
         self._books.stored(batch.sender, batch.rows)
         self._metrics.batches.labels("landed").inc()
+        if claimed:
+            self._metrics.claimed_tenants.labels(batch.sender).inc(claimed)
         self._metrics.landing_seconds.observe(max(0, self._now_ms() - batch.received_ms) / 1000)
         return Ended()
 

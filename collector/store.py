@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 import sql
+from collector.batches import Batch
 from collector.ledger import OpenBatch
 from collector.otlp import span_key
 from collector.verdicts import Inserted, InsertOutcome, Uncertain, insert_outcome
@@ -70,6 +71,10 @@ class ClickHouseStore:
             lambda client: _one(sql.fetch(client, "collector_count_batch", batch_id=batch.batch.batch_id))
         )
         return found, running > 0
+
+    def claimed_otherwise(self, batch: Batch) -> int:
+        """How many spans of a batch that landed claim another tenant than their sender's. Raises StoreDown."""
+        return self._ask(lambda client: _one(sql.fetch(client, "collector_claimed_tenants", batch_id=batch.batch_id)))
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         """The keys of all spans received since then, whoever sent them. Raises StoreDown."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from collector.batches import Batch
 from collector.ledger import OpenBatch
 from collector.otlp import span_keys, split_keys
 from collector.store import StoreDown
@@ -36,6 +37,8 @@ class PretendStore:
     refuses: Callable[[bytes], bool] = lambda _: False
     """The spans that make the store refuse a batch, by their keys."""
     down: bool = False
+    claims: int = 0
+    """How many spans of each batch claim another tenant."""
     rows: dict[str, list[bytes]] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     running: dict[str, tuple[OpenBatch, list[bytes]]] = field(default_factory=dict)
@@ -74,6 +77,11 @@ class PretendStore:
         if self.down:
             raise StoreDown("connection refused")
         return len(self.rows.get(batch.batch.batch_id, [])), batch.token in self.running
+
+    def claimed_otherwise(self, batch: Batch) -> int:
+        if self.down:
+            raise StoreDown("connection refused")
+        return self.claims
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         if self.down:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain import clock
 
@@ -49,12 +51,17 @@ class RunningCollector:
     secrets_dir: Path
     limits: dict[str, Any] = field(default_factory=lambda: dict(SMALL))
     port: int = field(default_factory=free_port)
+    grpc_port: int | None = None
+    tls: dict[str, str] = field(default_factory=dict)
+    """Tls by its fields' names; empty = none."""
+    context: ssl.SSLContext | None = None
+    """What the tests reach it with then."""
     process: "subprocess.Popen[bytes] | None" = None
     token: str = GATEWAY_TOKEN
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
@@ -68,6 +75,8 @@ class RunningCollector:
             "store_url": self.store_url,
             "secrets_dir": str(self.secrets_dir),
             "port": self.port,
+            "grpc_port": self.grpc_port,
+            "tls": self.tls,
             "limits": self.limits,
         }
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -103,11 +112,31 @@ class RunningCollector:
             sent["content-encoding"] = "gzip"
             body = gzip.compress(body)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{self.url}/v1/traces", content=body, headers=sent | names, timeout=20)
+        url, verify = f"{self.url}/v1/traces", self.context or False
+        return httpx.post(url, content=body, headers=sent | names, timeout=20, verify=verify)
+
+    def get(self, path: str) -> httpx.Response:
+        """GET."""
+        return httpx.get(f"{self.url}{path}", verify=self.context or False)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have those labels."""
+        found = 0.0
+        for family in text_string_to_metric_families(self.get("/metrics").text):
+            for sample in family.samples:
+                if sample.name == f"tollway_collector_{name}" and labels.items() <= sample.labels.items():
+                    found += sample.value
+        return found
+
+    def peak_memory(self) -> int:
+        """The most it ever held, in bytes (Linux)."""
+        assert self.process
+        text = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
+        return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
     def books(self) -> dict[str, dict[str, int]]:
         """The accounts by sender."""
-        accounts: dict[str, dict[str, int]] = httpx.get(f"{self.url}/books").json()
+        accounts: dict[str, dict[str, int]] = self.get("/books").json()
         return accounts
 
     def settled(self) -> bool:
@@ -118,6 +147,6 @@ class RunningCollector:
         assert self.process
         assert self.process.poll() is None, f"the collector ended: {self.log}"
         try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return self.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from collector.server import run
-from collector.settings import CannotStart, CollectorSettings, Limits, Sender
+from collector.settings import CannotStart, CollectorSettings, Limits, Sender, Tls
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
                 store_url=given["store_url"],
                 secrets_dir=Path(given["secrets_dir"]),
                 port=given["port"],
+                grpc_port=given.get("grpc_port"),
+                tls=Tls(**{name: Path(path) for name, path in given["tls"].items()}) if given.get("tls") else None,
                 limits=Limits(**given["limits"]),
             )
         )

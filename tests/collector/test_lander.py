@@ -39,6 +39,15 @@ def test_what_was_received_lands_and_its_segment_goes(house: House) -> None:
     assert house.spool.bytes == 0
 
 
+def test_what_a_bound_sender_claims_is_counted_once_it_landed_and_a_gateways_is_not_asked_for(house: House) -> None:
+    house.store.claims = 2
+    house.receive(kept(keys(3), sender="app", tenant="acme"))
+    house.receive(kept(keys(3)))
+    house.turns()
+    assert house.metric("claimed_tenants_total", sender="app") == 2
+    assert house.metric("claimed_tenants_total", sender="gateway") == 0
+
+
 def test_spans_that_come_again_in_another_body_land_once(house: House) -> None:
     a, b, c = keys(3)
     house.receive(kept([a, b]), kept([b, c]), kept([a, b, c]), resent(2))

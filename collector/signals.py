@@ -1,0 +1,81 @@
+"""The signals of OTLP: where each is sent, what it is made of, and what is said of those that are not kept here.
+
+Only traces are kept. Logs and metrics are answered as OTLP asks for what is understood and not taken: a success whose
+partial_success counts every item as rejected and says why, so that senders of all three signals neither retry nor stop.
+"""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
+
+from collector.framing import count
+
+NOT_KEPT = "only traces are kept here; send {what} to another backend"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal."""
+
+    name: str
+    path: str
+    """Where HTTP sends it."""
+    service: str
+    """Whose Export gRPC calls."""
+    request: Any
+    """The request's message class,"""
+    response: Any
+    """and the answer's."""
+    rejected: str
+    """The field of a partial success that counts what was not taken."""
+    what: str
+    items: tuple[Container[int], ...]
+    """The field numbers that lead to its items."""
+
+    def not_kept(self, body: bytes) -> Any:
+        """The answer to a request that is understood and not kept. Raises BadRequest, TooLarge."""
+        rejected = count(body, *self.items)
+        answer = self.response()
+        if rejected:
+            setattr(answer.partial_success, self.rejected, rejected)
+            answer.partial_success.error_message = NOT_KEPT.format(what=self.what)
+        return answer
+
+
+TRACES = Signal(
+    name="traces",
+    path="/v1/traces",
+    service="opentelemetry.proto.collector.trace.v1.TraceService",
+    request=traces.ExportTraceServiceRequest,
+    response=traces.ExportTraceServiceResponse,
+    rejected="rejected_spans",
+    what="spans",
+    items=((1,), (2,), (2,)),
+)
+LOGS = Signal(
+    name="logs",
+    path="/v1/logs",
+    service="opentelemetry.proto.collector.logs.v1.LogsService",
+    request=logs.ExportLogsServiceRequest,
+    response=logs.ExportLogsServiceResponse,
+    rejected="rejected_log_records",
+    what="logs",
+    items=((1,), (2,), (2,)),
+)
+METRICS = Signal(
+    name="metrics",
+    path="/v1/metrics",
+    service="opentelemetry.proto.collector.metrics.v1.MetricsService",
+    request=metrics.ExportMetricsServiceRequest,
+    response=metrics.ExportMetricsServiceResponse,
+    rejected="rejected_data_points",
+    what="metrics",
+    # A metric's data is one of gauge, sum, histogram, exponential histogram and summary; each begins with its points.
+    items=((1,), (2,), (2,), (5, 7, 9, 10, 11), (1,)),
+)
+SIGNALS = (TRACES, LOGS, METRICS)
+BY_PATH = {signal.path: signal for signal in SIGNALS}
