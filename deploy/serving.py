@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from deploy.secrets import gateway_token, hash_key
 from deploy.settings import SENDER_GATEWAY, Settings, host_port, read
+from deploy.tls import to_collector
 
 if TYPE_CHECKING:
     from gateway.config import RoutingConfig
@@ -29,10 +30,12 @@ def store(settings: Settings) -> None:
 def collector(settings: Settings) -> None:
     """OTLP in, the store out."""
     from collector.server import run
-    from collector.settings import CollectorSettings, Limits, Sender
+    from collector.settings import CollectorSettings, Limits, Sender, Tls
 
     section = settings.file.collector
     host, port = host_port(section.otlp_http)
+    grpc_host, grpc_port = host_port(section.otlp_grpc) if section.otlp_grpc else (host, None)
+    tls = settings.collector_tls
     senders = [Sender(name=SENDER_GATEWAY, token=gateway_token(settings), may_name_tenants=True)]
     senders += [
         Sender(name=name, token=entry.token.get_secret_value(), tenant=entry.tenant)
@@ -42,6 +45,7 @@ def collector(settings: Settings) -> None:
         body_bytes_max=section.max_body_bytes,
         inflated_bytes_max=section.max_body_bytes,
         inflight_bytes_max=4 * section.max_body_bytes,
+        sender_inflight_bytes_max=3 * section.max_body_bytes,
         spool_bytes_max=section.spool_max_bytes,
     )
     run(
@@ -54,6 +58,9 @@ def collector(settings: Settings) -> None:
             store_password=settings.file.store.password.get_secret_value(),
             host=host,
             port=port,
+            grpc_host=grpc_host,
+            grpc_port=grpc_port,
+            tls=Tls(cert=tls.cert, key=tls.key, client_ca=tls.client_ca) if tls else None,
             limits=limits,
         )
     )
@@ -78,6 +85,7 @@ def gateway(settings: Settings) -> None:
         data_dir=settings.data_dir,
         otlp_url=settings.otlp_url,
         otlp_token=gateway_token(settings),
+        otlp_tls=to_collector(settings),
         read_again=read_again,
     )
 
@@ -87,6 +95,7 @@ def gateway_restarts(started: Settings, again: Settings) -> tuple[str, ...]:
     stands_on = {
         "data_dir": (started.data_dir, again.data_dir),
         "collector.otlp_http": (started.otlp_url, again.otlp_url),
+        "collector.tls": (started.collector_tls, again.collector_tls),
     }
     return tuple(place for place, (before, now) in stands_on.items() if before != now)
 

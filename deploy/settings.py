@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
@@ -23,12 +23,32 @@ class SenderEntry(Section):
     tenant: Name
 
 
+class CollectorTls(Section):
+    """TLS on both of the collector's listeners: what it proves itself with, and whom it lets in. PEM files."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+    """Senders need a certificate that this CA signed; none = their token is enough."""
+    ca: Path | None = None
+    """What the gateway of this installation knows the collector by; none = the system's CAs."""
+    client_cert: Path | None = None
+    """What it presents where client_ca asks for it,"""
+    client_key: Path | None = None
+    """and its key."""
+
+    def under(self, folder: Path) -> "CollectorTls":
+        """The same with every relative path taken from that folder."""
+        return self.model_copy(update={name: folder / path for name, path in self if path is not None})
+
+
 class CollectorSection(Section):
     """Where OTLP is received, and what bounds it."""
 
     otlp_http: Listen = "127.0.0.1:4318"
-    otlp_grpc: Listen = "127.0.0.1:4317"
-    """Kept for the operators' files; this version receives over HTTP."""
+    otlp_grpc: Listen | Literal[""] = "127.0.0.1:4317"
+    """"" = no gRPC."""
+    tls: CollectorTls | None = None
     senders: Annotated[dict[str, SenderEntry], BeforeValidator(named)] = Field(default_factory=dict)
     max_body_bytes: int = Field(default=67_108_864, ge=1024)
     spool_max_bytes: int = Field(default=4_294_967_296, ge=1_048_576)
@@ -76,7 +96,18 @@ class TollwayFile(RoutingFile):
             if sender.tenant not in self.tenants:
                 hint = did_you_mean(sender.tenant, self.tenants)
                 faults.append(Fault(f"collector.senders.{name}.tenant", f"no tenant {sender.tenant!r}{hint}"))
-        return faults + self._listen_faults()
+        return faults + self._tls_faults() + self._listen_faults()
+
+    def _tls_faults(self) -> list[Fault]:
+        tls = self.collector.tls
+        if tls is None:
+            return []
+        if (tls.client_cert is None) != (tls.client_key is None):
+            return [Fault("collector.tls", "client_cert and client_key go together; one of them is missing")]
+        if tls.client_ca and not tls.client_cert:
+            why = "client_ca shuts out this installation's own gateway: give it client_cert and client_key"
+            return [Fault("collector.tls.client_ca", why)]
+        return []
 
     def _listen_faults(self) -> list[Fault]:
         taken: dict[str, str] = {}
@@ -97,6 +128,8 @@ class TollwayFile(RoutingFile):
             "dashboards.listen": self.dashboards.listen,
             "worker.listen": self.worker.listen,
         }
+        if self.collector.otlp_grpc:
+            places["collector.otlp_grpc"] = self.collector.otlp_grpc
         if not self.store.url:
             places["store.listen"] = self.store.listen
         return places
@@ -123,7 +156,13 @@ class Settings:
     @property
     def otlp_url(self) -> str:
         """Where the gateway sends its spans."""
-        return f"http://{self.file.collector.otlp_http}"
+        return f"{'https' if self.file.collector.tls else 'http'}://{self.file.collector.otlp_http}"
+
+    @property
+    def collector_tls(self) -> CollectorTls | None:
+        """The collector's TLS, its files found; None = there is none."""
+        tls = self.file.collector.tls
+        return tls.under(self.path.parent) if tls else None
 
     @property
     def gateway_url(self) -> str:

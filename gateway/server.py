@@ -10,6 +10,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ def run(
     data_dir: Path,
     otlp_url: str,
     otlp_token: str,
+    otlp_tls: ssl.SSLContext | None = None,
     read_again: Callable[[], Reread] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. `read_again` gives the configuration as it stands at a SIGHUP, or raises
@@ -69,7 +71,7 @@ def run(
         sock.close()
         journal.close()
         raise SystemExit(f"gateway: {error}") from None
-    shipper = Shipper(journal, Endpoint(otlp_url, otlp_token))
+    shipper = Shipper(journal, Endpoint(otlp_url, otlp_token, tls=otlp_tls))
     shipper.start()
     shipping = Shipping(journal, shipper)
     operational = sdk.start(journal.instance)

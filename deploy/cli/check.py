@@ -9,6 +9,7 @@ from deploy.cli import exits
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_rows, say
 from deploy.settings import Settings, read
+from deploy.tls import require_usable
 from gateway.config import ConfigError, Target
 from gateway.domain import clock
 
@@ -30,6 +31,7 @@ def check(
     """List the faults of a configuration, or what it says in short; with --reload, what changed in the gateway."""
     try:
         settings = read(config)
+        require_usable(settings)
     except ConfigError as error:
         faults = [{"path": fault.path, "problem": fault.problem} for fault in error.faults]
         if as_json:

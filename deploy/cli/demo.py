@@ -91,7 +91,7 @@ def _run(options: DemoOptions, stopping: threading.Event, *, finite: bool, as_js
 
 def require_ports(ports: Ports) -> None:
     """Before a file of a demo that may be running is touched. Raises OperatorError for a port that is taken."""
-    singles = (ports.gateway, ports.otlp_http, ports.store, ports.dashboards, ports.worker)
+    singles = (ports.gateway, ports.otlp_http, ports.otlp_grpc, ports.store, ports.dashboards, ports.worker)
     for port in (*singles, *ports.vendors):
         if (problem := port_problem(f"127.0.0.1:{port}")) is not None:
             raise OperatorError(f"{problem} (--free-ports takes free ones)")
@@ -105,13 +105,22 @@ def seconds_to_wait(now: datetime) -> float:
 
 
 def free_ports() -> Ports:
-    """Seven loopback ports that nobody listens at now."""
-    probes = [socket.socket() for _ in range(7)]
+    """Eight loopback ports that nobody listens at now."""
+    probes = [socket.socket() for _ in range(8)]
     try:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        gateway, otlp, store, dashboards, worker, one, two = (int(probe.getsockname()[1]) for probe in probes)
+        numbers = [int(probe.getsockname()[1]) for probe in probes]
     finally:
         for probe in probes:
             probe.close()
-    return Ports(gateway=gateway, otlp_http=otlp, store=store, dashboards=dashboards, worker=worker, vendors=(one, two))
+    gateway, otlp_http, otlp_grpc, store, dashboards, worker, one, two = numbers
+    return Ports(
+        gateway=gateway,
+        otlp_http=otlp_http,
+        otlp_grpc=otlp_grpc,
+        store=store,
+        dashboards=dashboards,
+        worker=worker,
+        vendors=(one, two),
+    )

@@ -51,8 +51,9 @@ def doctor(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
 def _parts(settings: Settings) -> list[Finding]:
     found = []
     for part in parts(settings):
-        if is_ready(part.ready_url):
+        if is_ready(part.ready_url, part.tls):
             found.append(Finding(part.name, "ok", f"ready at {part.listen}"))
+            found += [_also(part.name, listen) for listen in part.also_listens]
         elif port_problem(part.listen) is not None:
             words = f"something listens at {part.listen} and is not ready: {part.name} starting, or another program"
             found.append(Finding(part.name, "fail", words))
@@ -60,6 +61,12 @@ def _parts(settings: Settings) -> list[Finding]:
             log = settings.data_dir / "logs" / f"{part.name}.log"
             found.append(Finding(part.name, "fail", f"not running; `tollway up --config {settings.path}` (log: {log})"))
     return found
+
+
+def _also(name: str, listen: str) -> Finding:
+    if port_problem(listen) is None:
+        return Finding(f"{name} grpc", "fail", f"nothing listens at {listen}; restart the {name}")
+    return Finding(f"{name} grpc", "ok", f"OTLP/gRPC is taken at {listen}")
 
 
 def _disk(settings: Settings) -> Finding:

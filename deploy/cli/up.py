@@ -61,6 +61,7 @@ def addresses(settings: Settings) -> dict[str, object]:
         "dashboards": f"{settings.dashboards_url}/",
         "store": settings.store_url,
         "otlp": f"{settings.otlp_url}/v1/traces",
+        **({"otlp grpc": settings.file.collector.otlp_grpc} if settings.file.collector.otlp_grpc else {}),
         "data": settings.data_dir,
     }
 

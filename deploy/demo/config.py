@@ -84,7 +84,10 @@ def _tollway(options: DemoOptions, places: Mapping[str, str]) -> dict[str, Any]:
     ports = options.ports
     return {
         "gateway": {"listen": f"127.0.0.1:{ports.gateway}"},
-        "collector": {"otlp_http": f"127.0.0.1:{ports.otlp_http}"},
+        "collector": {
+            "otlp_http": f"127.0.0.1:{ports.otlp_http}",
+            "otlp_grpc": f"127.0.0.1:{ports.otlp_grpc}",
+        },
         "dashboards": {"listen": f"127.0.0.1:{ports.dashboards}"},
         "worker": {"listen": f"127.0.0.1:{ports.worker}"},
         "store": {"listen": f"127.0.0.1:{ports.store}"},

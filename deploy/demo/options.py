@@ -10,6 +10,7 @@ class Ports:
 
     gateway: int = 8080
     otlp_http: int = 4318
+    otlp_grpc: int = 4317
     store: int = 8123
     dashboards: int = 8050
     worker: int = 8051

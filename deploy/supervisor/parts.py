@@ -1,9 +1,11 @@
-"""Which processes a configuration asks for, and how each is known to be ready. Pure: it starts nothing."""
+"""Which processes a configuration asks for, and how each is known to be ready. It starts nothing."""
 
+import ssl
 import sys
 from dataclasses import dataclass
 
 from deploy.settings import Settings
+from deploy.tls import to_collector
 
 STOP_WITHIN_S = 15.0
 SETTLE_S = 7.0
@@ -20,10 +22,17 @@ class Part:
     listen: str
     stop_within_s: float = STOP_WITHIN_S
     """How long it may take to stop once it was told to."""
+    also_listens: tuple[str, ...] = ()
+    """Addresses it takes beside `listen`."""
+    tls: ssl.SSLContext | None = None
+    """For `ready_url`, where it is https and the system's CAs do not know it."""
 
 
 def parts(settings: Settings) -> list[Part]:
-    """Every process of this configuration, in the order in which data flows back: the store first."""
+    """Every process of this configuration, in the order in which data flows back: the store first.
+
+    Raises OperatorError where the collector listens with TLS and the files to reach it by cannot be read.
+    """
     places = [
         ("store", settings.store_url, settings.file.store.listen),
         ("collector", settings.otlp_url, settings.file.collector.otlp_http),
@@ -31,10 +40,19 @@ def parts(settings: Settings) -> list[Part]:
         ("dashboards", settings.dashboards_url, settings.file.dashboards.listen),
         ("worker", settings.worker_url, settings.file.worker.listen),
     ]
+    grpc = settings.file.collector.otlp_grpc
     if not settings.embedded:
         places = places[1:]
     return [
-        Part(name, _command(settings, name), f"{url}/readyz", listen, _stop_within_s(settings, name))
+        Part(
+            name,
+            _command(settings, name),
+            f"{url}/readyz",
+            listen,
+            _stop_within_s(settings, name),
+            also_listens=tuple(filter(None, [grpc])) if name == "collector" else (),
+            tls=to_collector(settings) if name == "collector" else None,
+        )
         for name, url, listen in places
     ]
 

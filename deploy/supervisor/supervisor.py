@@ -7,6 +7,7 @@ are their own process group, so a Ctrl-C at the terminal reaches the supervisor 
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -53,8 +54,9 @@ class Supervisor:
     def require_ports(parts: Sequence[Part]) -> None:
         """Raises PartFailed for the first port that is taken."""
         for part in parts:
-            if (problem := port_problem(part.listen)) is not None:
-                raise PartFailed(f"{part.name}: {problem}")
+            for listen in (part.listen, *part.also_listens):
+                if (problem := port_problem(listen)) is not None:
+                    raise PartFailed(f"{part.name}: {problem}")
 
     def start(self, parts: Sequence[Part]) -> None:
         """Start all the parts at once; returns when the processes exist. Raises PartFailed for a port that is taken."""
@@ -73,7 +75,7 @@ class Supervisor:
                 code = running.process.poll()
                 if code is not None:
                     raise PartFailed(f"{name} stopped with exit status {code}: {self._last_words(name)}")
-                if is_ready(running.part.ready_url):
+                if is_ready(running.part.ready_url, running.part.tls):
                     waiting.remove(name)
                     on_ready(name)
             if waiting and clock.monotonic() > deadline:
@@ -156,10 +158,10 @@ class Supervisor:
         return f"{lines[-1] if lines else 'it said nothing'} (log: {path})"
 
 
-def is_ready(url: str) -> bool:
-    """Whether that address answers 200 now."""
+def is_ready(url: str, tls: ssl.SSLContext | None = None) -> bool:
+    """Whether that address answers 200 now; `tls` for an https one that needs more than the system's CAs."""
     try:
-        with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(url, timeout=1, context=tls) as response:  # noqa: S310 - our own loopback address
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False

@@ -38,6 +38,8 @@ class Endpoint:
     gzip: bool = False
     """Worth it where the network costs more than the CPU; not on loopback."""
     timeout_s: float = 15.0
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """For an https address; None = the system's CAs, and no certificate of one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,5 +205,5 @@ def _client(endpoint: Endpoint) -> httpx.Client:
         # Proxies, netrc and the like from the environment must not change where spans go or whose token they carry.
         trust_env=False,
         # Certificates are loaded only where they will be asked for; a redirect is not followed anywhere.
-        verify=ssl.create_default_context() if endpoint.url.startswith("https:") else False,
+        verify=(endpoint.tls or ssl.create_default_context()) if endpoint.url.startswith("https:") else False,
     )

@@ -3,9 +3,14 @@
 import re
 from pathlib import Path
 
+import grpc
 import pytest
+import yaml
 
 from analytics.reconciliation import VarianceClass
+from collector import refusals
+from collector.refusals import Refused
+from deploy.settings import CollectorSection, CollectorTls
 from gateway import errors, openapi
 from gateway.config import RoutingFile, Tier, load_text
 from gateway.flow.answer import FORWARDED, FORWARDED_PREFIX
@@ -19,6 +24,10 @@ TIERS = (Path(__file__).resolve().parents[2] / "deploy" / "docs" / "tiers.md").r
 
 def tree(root: type[errors.GatewayError]) -> list[type[errors.GatewayError]]:
     return [root, *(kind for child in root.__subclasses__() for kind in tree(child))]
+
+
+def refusal_tree(root: type[Refused]) -> list[type[Refused]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in refusal_tree(child))]
 
 
 def listed() -> set[tuple[int, str]]:
@@ -122,3 +131,28 @@ def test_every_test_of_peers_faults_is_on_their_page() -> None:
     source = (ROOT / "tests" / "gateway" / "routes" / "test_peer_faults.py").read_text("utf-8")
     page = (ROOT / "deploy" / "docs" / "peer-faults.md").read_text("utf-8")
     assert [name for name in re.findall(r"def (test_\w+)", source) if f"`{name}`" not in page] == []
+
+
+COLLECTOR = (Path(__file__).resolve().parents[2] / "deploy" / "docs" / "collector.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("key", [*CollectorSection.model_fields, *CollectorTls.model_fields])
+def test_every_key_of_the_collector_is_documented(key: str) -> None:
+    assert f"| `{key}` |" in COLLECTOR
+
+
+def test_the_example_of_the_page_on_the_collector_is_a_section() -> None:
+    section = yaml.safe_load(COLLECTOR.partition("```yaml\n")[2].partition("```")[0])["collector"]
+    assert set(CollectorSection.model_validate(section).model_dump()) == set(section)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in refusal_tree(Refused) if kind is not Refused])
+def test_every_refusal_of_the_collector_is_told_by_its_reason(kind: type[Refused]) -> None:
+    assert f"`{kind.reason}`" in COLLECTOR
+
+
+def test_the_tree_of_refusals_is_drawn_as_it_is() -> None:
+    drawn = re.findall(r"^ +([A-Z]\w+) +(\d{3}) +([A-Z_]+)\b", refusals.__doc__ or "", re.MULTILINE)
+    codes = {code.name: code.value[0] for code in grpc.StatusCode}
+    ours = {(kind.__name__, kind.http_status, kind.grpc_code) for kind in refusal_tree(Refused) if kind is not Refused}
+    assert {(name, int(status), codes[code]) for name, status, code in drawn} == ours

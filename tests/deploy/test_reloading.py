@@ -29,7 +29,7 @@ def config_in(folder: Path) -> Path:
     """The example, on ports of its own."""
     text = EXAMPLE.read_text("utf-8")
     free = free_ports()
-    taken = (free.gateway, free.otlp_http, *free.vendors[:1], free.dashboards, free.worker, free.store)
+    taken = (free.gateway, free.otlp_http, free.otlp_grpc, free.dashboards, free.worker, free.store)
     for port, own in zip(PORTS, taken, strict=True):
         text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
     path = folder / "tollway.yaml"

@@ -87,6 +87,44 @@ def test_a_sender_lands_under_a_tenant_that_exists() -> None:
     assert faults(text) == ["collector.senders.app.tenant: no tenant 'acm'; did you mean 'acme'?"]
 
 
+def collector(keys: str) -> str:
+    """The example with those keys beside its collector's."""
+    return EXAMPLE.read_text("utf-8").replace('otlp_grpc: "127.0.0.1:4317"}', f"{keys}}}")
+
+
+def test_no_address_for_grpc_is_no_grpc() -> None:
+    file = load_text(collector('otlp_grpc: ""'), TollwayFile, env=ENV)
+    assert "collector.otlp_grpc" not in file.listens()
+    assert load_text(EXAMPLE.read_text("utf-8"), TollwayFile, env=ENV).listens()["collector.otlp_grpc"]
+
+
+def test_grpc_needs_an_address_of_its_own() -> None:
+    assert faults(collector('otlp_grpc: "127.0.0.1:4318"')) == [
+        "collector.otlp_grpc: 127.0.0.1:4318 is also collector.otlp_http's; each server needs an address of its own"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("client_cert: c.pem", "collector.tls: client_cert and client_key go together"),
+        ("client_ca: ca.pem", "collector.tls.client_ca: client_ca shuts out this installation's own gateway"),
+    ],
+)
+def test_tls_that_would_shut_out_the_gateway_is_a_fault(keys: str, fault: str) -> None:
+    (told,) = faults(collector(f"tls: {{cert: a.pem, key: a.key, {keys}}}"))
+    assert told.startswith(fault)
+
+
+def test_with_tls_the_gateway_ships_to_https_and_the_files_are_those_beside_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "tollway.yaml"
+    path.write_text(collector("tls: {cert: a.pem, key: /keys/a.key}"), "utf-8")
+    settings = read(path, ENV)
+    assert settings.otlp_url == "https://127.0.0.1:4318"
+    assert settings.collector_tls
+    assert (settings.collector_tls.cert, str(settings.collector_tls.key)) == (tmp_path / "a.pem", "/keys/a.key")
+
+
 def test_a_password_has_no_place_in_the_stores_url() -> None:
     text = EXAMPLE.read_text("utf-8").replace("${TOLLWAY_CLICKHOUSE_URL:-}", "https://me:secret@host:8443")
     told = faults(text)
