@@ -137,7 +137,8 @@ class Line(asyncio.Protocol):
         self._upstream.take(self, self._request)
 
     def write(self, data: bytes) -> None:
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def head(self, status: int = 200, content_type: str = "application/json", **headers: str) -> None:
         """A head for a chunked body."""
