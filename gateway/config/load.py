@@ -65,6 +65,9 @@ def load_text(
         raw = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader of our own
     except yaml.YAMLError as error:
         raise ConfigError(source, [_yaml_fault(error)]) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        # What PyYAML itself trips on: a date that is none, a list as a key, a number of 5,000 digits, deep nesting.
+        raise ConfigError(source, [Fault("", f"it holds a value that YAML cannot be read for: {error}")]) from None
     if not isinstance(raw, dict):
         raise ConfigError(
             source, [Fault("", "not a mapping of sections; start from deploy/config/tollway.example.yaml")]

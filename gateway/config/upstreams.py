@@ -2,12 +2,30 @@
 
 from enum import StrEnum
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
 from gateway.config.section import Name, Section, named
 
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")]
+
+def _callable(url: str) -> str:
+    """The URL, if calls can be made to it. Its text is in no message: it may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("is no URL: its host or its port cannot be read") from None
+    if "@" in parts.netloc:
+        raise ValueError("holds a user or a password, which logs and metrics would show; use api_key")
+    if not parts.hostname or port == 0 or parts.fragment or not url.isascii():
+        raise ValueError(
+            "needs a host, a port from 1 to 65535 if any, ASCII only (%-encode the rest), and no #fragment"
+        )
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), AfterValidator(_callable)]
 
 
 class Surface(StrEnum):

@@ -98,7 +98,12 @@ class Serving:
     async def reload(self) -> Reloaded:
         """Read the configuration again and serve by it; by the last good one if there is a fault. Never raises."""
         async with self._reloading:
-            self.last = outcome = await self._reload()
+            try:
+                outcome = await self._reload()
+            except Exception:
+                logger.exception("a reload failed")
+                outcome = self._rejected(Fault("", "the gateway made a mistake with it, which is in its log"))
+            self.last = outcome
         self.plane.metrics.reloads.add(outcome.result)
         for fault in outcome.faults:
             logger.error("the configuration was not reloaded: %s", fault)

@@ -168,3 +168,29 @@ def test_a_tier_that_gathers_needs_room_to_wait_in(folder: Path) -> None:
     text = GOOD.replace("{max_inflight: 4}", "{max_inflight: 4, micro_batch_ms: 20}")
     assert "max_queue is 0; give it room" in faults(text, folder)[0]
     assert load_text(text.replace("20}", "20, max_queue: 1}"), RoutingFile, folder=folder, env=ENV)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 2026-99-99", "? [a]\n: b", "? {a: b}\n: c", "a: " + "1" * 5000, "a: 0x_", "a: " + "[" * 3000 + "]" * 3000],
+)
+def test_what_the_yaml_library_itself_trips_on_is_a_fault_like_any_other(text: str, folder: Path) -> None:
+    assert len(faults(text, folder)) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter22@h/v1", "https://hunter22@h/v1", "http://h:99999/v1", "http://h:hunter22/v1", "http://h:0/v1",
+        "http://[::1/v1", "http://h/v1#hunter22", "http://h/\u6587", "http://:80/v1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["base_url", "hosts[0]"])
+def test_an_address_that_nothing_can_be_sent_to_or_that_holds_a_password_is_refused_and_not_repeated(
+    folder: Path, url: str, place: str
+) -> None:
+    good = 'base_url: "https://api.openai.com/v1"'
+    text = GOOD.replace(good, f'base_url: "{url}"' if place == "base_url" else f'{good}, hosts: ["{url}"]')
+    (fault,) = faults(text, folder)
+    assert fault.startswith(f"upstreams.openai-us.{place}: ")
+    assert "hunter22" not in fault

@@ -95,6 +95,21 @@ async def test_a_file_that_cannot_be_read_is_a_fault_and_not_the_end(upstream: S
         assert (told.result, told.faults[0].problem) == ("rejected", "cannot read the configuration: Permission denied")
 
 
+async def test_a_reload_that_trips_over_anything_else_is_rejected_too(
+    upstream: ScriptedUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = File(routing(upstream.url))
+    file.config = RecursionError("too deep")
+    async with gateway(routing(upstream.url), read_again=file) as served:
+        told = await served.serving.reload()
+        assert (told.result, (await ask(served))[0]) == ("rejected", 200)
+        file.config = routing(
+            upstream.url, aliases={"new": {"tier": "batch", "targets": [{"upstream": "u0", "model": "m"}]}}
+        )
+        assert (await served.serving.reload()).result == "applied"
+    assert "a reload failed" in caplog.text
+
+
 async def test_what_needs_a_restart_is_said_so(upstream: ScriptedUpstream) -> None:
     file = File(routing(upstream.url, gateway={"listen": "127.0.0.1:9999", "journal_max_bytes": 2_000_000}))
     file.next_start = ("data_dir",)
