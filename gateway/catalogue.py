@@ -91,14 +91,9 @@ class Catalogue:
         """The route for that alias, in its own tier or in the one asked for.
 
         Raises UnknownModel, with the nearest of the tenant's own aliases, and NotAllowed for a tier that is not the
-        tenant's.
+        tenant's. An alias of a tier that is not the tenant's is none of its own: that there is one is not told.
         """
-        alias = self._config.aliases.get(Alias(name))
-        if alias is None or (tenant.aliases and name not in tenant.aliases):
-            raise UnknownModel(f"The model {name[:64]!r} does not exist.{self._hint(tenant, name)}", param="model")
-        allowed = self.tiers_of(tenant)
-        if alias.tier not in allowed:
-            raise NotAllowed(f"Your key may not use the tier of the model {name!r}.", param="model")
+        alias, allowed = self.own(tenant, name), self.tiers_of(tenant)
         route = self._routes.get((name, tier or alias.tier))
         if route is None or route.tier.name not in allowed:
             raise NotAllowed(f"Your key may not use the tier {(tier or '')[:64]!r}.", param="x-tollway-tier")

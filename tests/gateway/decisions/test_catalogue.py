@@ -45,10 +45,18 @@ def test_an_unknown_model_is_told_with_the_nearest_of_the_tenants_own() -> None:
     assert "bulk'" not in caught.value.message.replace("'bulkk'", "")
 
 
-@pytest.mark.parametrize(
-    ("name", "tier"), [("bulk", None), ("bulk", "interactive"), ("fast", "batch"), ("fast", "none")]
-)
-def test_a_tier_that_is_not_the_tenants_is_refused(name: str, tier: str | None) -> None:
+@pytest.mark.parametrize("tier", [None, "interactive", "batch"])
+def test_an_alias_of_a_tier_that_is_not_the_tenants_is_refused_like_one_that_never_was(tier: str | None) -> None:
+    said = []
+    for name in ("bulk", "zzzz"):
+        with pytest.raises(UnknownModel) as caught:
+            catalogue().find(GLOBEX, name, tier)
+        said.append(caught.value.message.replace(name, ""))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(("name", "tier"), [("fast", "batch"), ("fast", "none")])
+def test_a_tier_that_is_not_the_tenants_is_refused(name: str, tier: str) -> None:
     with pytest.raises(NotAllowed):
         catalogue().find(GLOBEX, name, tier)
 

@@ -181,7 +181,7 @@ async def test_our_own_errors_have_their_classes(upstream: ScriptedUpstream) -> 
                 await ai.models.list()
         async with client(served, GLOBEX) as ai:
             with pytest.raises(openai.PermissionDeniedError) as not_allowed:
-                await ai.chat.completions.create(model="bulk", messages=HI)
+                await ai.chat.completions.create(model="fast", messages=HI, extra_headers={"x-tollway-tier": "batch"})
             with pytest.raises(openai.NotFoundError, match="Did you mean 'fast'") as no_model:
                 await ai.chat.completions.create(model="fats", messages=HI)
             with pytest.raises(openai.BadRequestError) as bad:

@@ -132,10 +132,10 @@ async def test_the_tier_asked_for_is_used_where_the_tenant_may(upstream: Scripte
     assert (theirs.status_code, theirs.json()["error"]["code"]) == (403, "tier_not_allowed")
 
 
-async def test_an_alias_of_a_tier_that_is_not_ones_own_is_refused(upstream: ScriptedUpstream) -> None:
+async def test_an_alias_of_a_tier_that_is_not_ones_own_does_not_exist(upstream: ScriptedUpstream) -> None:
     async with gateway(routing(upstream.url)) as served:
         got = await ask(served, GLOBEX, "bulk")
-    assert (got.status_code, got.json()["error"]["code"]) == (403, "tier_not_allowed")
+    assert (got.status_code, got.json()["error"]["code"]) == (404, "model_not_found")
     assert served.books.told == []
 
 
