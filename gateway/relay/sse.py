@@ -6,6 +6,9 @@ from collections.abc import Iterator
 EVENT_BYTES_MAX = 16 * 1024 * 1024
 """An event longer than this is taken for a server gone wrong."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""A stream may begin with one; it is no part of the first line."""
+
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
@@ -69,7 +72,7 @@ def data_of(event: bytes) -> bytes | None:
     if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2 and b"\r" not in event:
         return event[6:].rstrip(b"\n")
     lines = []
-    for line in _LINE_END.split(event):
+    for line in _LINE_END.split(event.removeprefix(BYTE_ORDER_MARK)):
         name, _, value = line.partition(b":")
         if name == b"data":
             lines.append(value.removeprefix(b" "))

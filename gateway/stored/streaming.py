@@ -6,6 +6,7 @@ answer off too, so that it never looks whole.
 
 import asyncio
 import logging
+import re
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -16,11 +17,15 @@ from gateway.config import Upstream
 from gateway.domain.attempt import Outcome
 from gateway.domain.reasons import Reason
 from gateway.errors import GatewayError, UpstreamFailed
+from gateway.flow.mask import masked
+from gateway.relay.sse import EventTooLong, Splitter, events
 from gateway.stored.call import Call, Unfinished
-from gateway.stored.vendor import CANNOT_READ, forwarded, headers_of, judged, read_whole, translated
+from gateway.stored.vendor import CANNOT_READ, forwarded, headers_of, judged, key_of, read_whole, translated
 
 logger = logging.getLogger(__name__)
 
+FAILURE = re.compile(rb'"(?:response\.failed|error)"\s*[,}]')
+"""An event with one of these types; a quote inside a text is escaped, so it is not found there."""
 PASSED_TOO = ("content-length", "content-disposition")
 
 
@@ -66,6 +71,7 @@ class Stream(Unfinished):
         self._call = call
         self._response = response
         self._meter = meter
+        self._events = Splitter() if kind.startswith("text/event-stream") else None
         self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +97,8 @@ class Stream(Unfinished):
                 async for piece in self._response.aiter_raw():
                     if self._meter is not None:
                         self._meter.feed(piece)
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    if shown := self._shown(piece):
+                        await send({"type": "http.response.body", "body": shown, "more_body": True})
             if self._meter is not None:
                 self._meter.end()
         except GatewayError as error:
@@ -100,8 +107,22 @@ class Stream(Unfinished):
         except OSError:
             logger.exception("request %s was broken off, since it cannot be metered now", self._call.request_id)
             return Reason.JOURNAL_FULL
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        rest = self._events.rest() if self._events is not None else b""
+        await send({"type": "http.response.body", "body": rest, "more_body": False})
         return None
+
+    def _shown(self, piece: bytes) -> bytes:
+        """The client's copy: of events only whole ones, and of our key nothing in one that tells of a failure."""
+        if self._events is None:
+            return piece
+        try:
+            whole = self._events.feed(piece)
+        except EventTooLong:
+            raise UpstreamFailed(CANNOT_READ) from None
+        if FAILURE.search(whole) is None:
+            return whole
+        our_key = key_of(self._response)
+        return b"".join(masked(event, our_key) if FAILURE.search(event) else event for event in events(whole))
 
 
 async def _hung_up(receive: Receive, running: "asyncio.Task[Reason | None]") -> None:

@@ -166,7 +166,7 @@ def judged(response: httpx.Response, body: bytes) -> Answer:
     """What a whole answer means. Raises VendorRefused, UpstreamFailed."""
     fields = parsed(body)
     headers = forwarded(response)
-    our_key = response.request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    our_key = key_of(response)
     if response.status_code >= 400:
         if fields is None or blame(response.status_code, fields) is Reason.UPSTREAM_AUTH:
             raise UpstreamFailed(CANNOT_READ)
@@ -176,6 +176,12 @@ def judged(response: httpx.Response, body: bytes) -> Answer:
     if any(fields.get(name) for name in FAULTS):
         body = masked(body, our_key)
     return Answer(response.status_code, headers, body, fields)
+
+
+def key_of(response: httpx.Response) -> bytes:
+    """Our key, as it was sent for that answer."""
+    sent: str = response.request.headers.get("authorization", "")
+    return sent.removeprefix("Bearer ").encode()
 
 
 def is_error_only(fields: Mapping[str, object]) -> bool:

@@ -114,6 +114,8 @@ def test_an_error_without_an_envelope_is_one_too() -> None:
 
 
 KEYS = [
+    b"Rate limit reached for gpt-4o in organization org-aB3dE5fG7hI9jK1lM3nO5pQ7 on tokens per min.",
+    b"Project `proj_aB3dE5fG7hI9jK1lM3nO5pQ7` does not have access.",
     b"Incorrect API key provided: sk-proj-Ab3********************x9Z.",
     b"Authorization: Bearer abcdefgh12345678",
     b"key AIzaSyA1234567890abcdefghijklmnop was refused",
@@ -126,7 +128,7 @@ KEYS = [
 def test_what_looks_like_a_key_is_masked(said: bytes) -> None:
     shown = masked(said, b"")
     assert b"***" in shown
-    for secret in (b"Ab3", b"x9Z", b"abcdefgh1234", b"AIzaSy", b"s1gn4ture", b"0123456789"):
+    for secret in (b"aB3dE5", b"Ab3", b"x9Z", b"abcdefgh1234", b"AIzaSy", b"s1gn4ture", b"0123456789"):
         assert secret not in shown
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.flow.reload import Reread
 from gateway.stored import gate, state, vendor
-from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, silence
+from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, event, silence, stream
 from tests.gateway.serving import GLOBEX, VENDOR_KEY, gateway, routing, until
 from tests.gateway.stored.test_batches import run
 from tests.gateway.stored.test_files import line, upload
@@ -152,6 +152,25 @@ async def test_what_a_stored_object_says_of_our_key_is_masked_wherever_it_is_sho
     assert [one.status_code for one in shown] == [200, 200, 200]
     assert [VENDOR_KEY in one.text for one in (*shown, again)] == [False] * 4
     assert all("***" in one.text for one in (*shown, again))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"type": "response.failed", "response": {"status": "failed", "error": {"message": SAID}}},
+        {"type": "error", "code": "invalid_api_key", "message": SAID},
+    ],
+)
+async def test_what_a_stream_of_stored_events_says_of_our_key_is_masked_wherever_it_is_cut(
+    upstream: ScriptedUpstream, vault: Vault, fault: dict[str, Any]
+) -> None:
+    before = event({"type": "response.output_text.delta", "delta": 'He said "error", with sk-1234567890 in it.'})
+    whole, cut = before + event(fault), len(before) + len(event(fault)) // 2
+    async with gateway(routing(upstream.url)) as served, served.client() as client:
+        response = (await create(client, background=True)).json()["id"]
+        upstream.script.append(stream(whole[:cut], whole[cut:], b"data: tail"))
+        got = await client.get(f"/v1/responses/{response}?stream=true")
+    assert got.content == whole.replace(VENDOR_KEY.encode(), b"***") + b"data: tail"
 
 
 async def test_a_request_that_names_more_than_can_be_looked_up_is_refused_and_keeps_nobody_waiting(
