@@ -3,10 +3,10 @@
 Times are Unix nanoseconds in UTC; durations are seconds. Field names are the store's column names.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from gateway.domain.fact import fact
 from gateway.domain.ids import Account, Alias, AttemptId, RequestId, SpanId, TenantId, TierName, TraceId, UpstreamId
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
 
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
     """Decided against before a byte was sent; never billable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What is known of an attempt before its first byte is sent; it is on disk before that byte."""
 
@@ -89,7 +89,7 @@ class Intent:
     """The request's body, cut short, where the tier's logging policy keeps content."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call of an upstream, ended; each is a thing a vendor may bill."""
 
@@ -117,7 +117,7 @@ class Attempt:
     """The answer, cut short, where the tier's logging policy keeps content."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One client request: the parent of its attempts. Never billable."""
 
@@ -159,7 +159,7 @@ class Operation:
     completeness: Completeness = Completeness.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class Transition:
     """A breaker that moved, or a region that browned out or recovered."""
 

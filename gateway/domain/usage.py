@@ -5,8 +5,9 @@ reasoning ones), so each dialect is normalised here once and the vendor's own JS
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from gateway.domain.fact import fact
 
 
 class TokenClass(StrEnum):
@@ -39,7 +40,7 @@ class UsageInvalid(ValueError):
     """A vendor's usage that contradicts itself, such as more cached tokens than prompt tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Usage:
     """Token counts of one attempt, one field a class, disjoint."""
 
