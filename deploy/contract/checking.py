@@ -50,6 +50,9 @@ def _faults(use: Use, config: RoutingConfig, catalogue: Catalogue) -> Iterator[t
     if tenant is None:
         yield f"tenants.{use.tenant}", "the tenant is gone" + did_you_mean(use.tenant, config.tenants)
         return
+    if not use.alias:
+        yield from _stored_faults(use, tenant, config)
+        return
     if Alias(use.alias) not in config.aliases:
         yield f"aliases.{use.alias}", "the alias is gone" + did_you_mean(use.alias, config.aliases)
         return
@@ -63,6 +66,15 @@ def _faults(use: Use, config: RoutingConfig, catalogue: Catalogue) -> Iterator[t
     yield from _upstream_faults(use, route, config)
     if route.tier.streaming_required and not use.stream and use.route != ROUTES_EMBEDDINGS:
         yield f"tiers.{route.tier.name}.streaming_required", "an answer that is not streamed is no longer allowed"
+
+
+def _stored_faults(use: Use, tenant: Tenant, config: RoutingConfig) -> Iterator[tuple[str, str]]:
+    """Of a request that names no alias: some upstream that this tenant may use has to keep such things."""
+    surface = _surface(use.route)
+    if surface is None:
+        yield "upstreams", f"{use.route} is no route of this version"
+    elif not any(up.tenant in {"", tenant.name} and surface in up.serves for up in config.upstreams.values()):
+        yield "upstreams", f"none that serves {use.tenant} serves {surface.value}"
 
 
 ROUTES_EMBEDDINGS = "/v1/embeddings"

@@ -18,6 +18,7 @@ class Use:
 
     tenant: str
     alias: str
+    """"" for a request that names none: a list of files or batches, a file before its batch."""
     tier: str
     route: str
     stream: bool
@@ -26,7 +27,8 @@ class Use:
 
     def __str__(self) -> str:
         how = ", ".join(filter(None, ("streaming" if self.stream else "", self.tool_format)))
-        return f"{self.tenant} calls {self.alias} at {self.route}" + (f" ({how})" if how else "")
+        what = f"{self.alias} at {self.route}" if self.alias else self.route
+        return f"{self.tenant} calls {what}" + (f" ({how})" if how else "")
 
 
 def write(path: Path, rows: list[dict[str, Any]], *, since: datetime, now: datetime) -> None:

@@ -42,6 +42,7 @@ def test_what_is_in_use_today_holds() -> None:
         use(), use(stream=True, tool_format="tools"), use(tool_format="functions"), use(route=EMBEDDINGS),
         use(tier="batch"), use(route="/v1/responses"), use(route="/v1/responses/resp_1"),
         use(alias="bulk", tier="batch"),
+        use(alias="", tier="", route="/v1/files"), use(alias="", tier="", route="/v1/batches"),
     ]  # fmt: skip
     assert breaks(every, routing(*URLS)) == []
 
@@ -84,6 +85,16 @@ def both(**entry: Any) -> dict[str, Any]:
 )
 def test_what_would_break_is_told_with_its_place(one: Use, changes: dict[str, Any], told: str) -> None:
     assert broken(one, **changes) == [told]
+
+
+def test_a_use_that_names_no_alias_holds_while_an_upstream_of_the_tenants_keeps_such_things() -> None:
+    files = use(alias="", tier="", route="/v1/files")
+    assert broken(files, upstreams={"u0": {"serves": ["chat"]}}) == []
+    assert broken(files, upstreams=both(serves=["chat"])) == ["upstreams: none that serves acme serves files"]
+    assert broken(files, upstreams={"u0": {"tenant": "globex"}, "u1": {"serves": ["chat"]}}) == [
+        "upstreams: none that serves acme serves files"
+    ]
+    assert str(files) == "acme calls /v1/files"
 
 
 def test_one_upstream_that_still_can_is_enough() -> None:
