@@ -52,11 +52,13 @@ class Stack:
     def reload(self) -> None:
         """Tell the gateway to read its configuration again, and start the worker afresh with the cards that it has now.
 
-        A file with a fault changes nothing: the faults are said, and every part goes on with what it had.
+        A file with a fault changes nothing: the faults are said, and every part goes on with what it had. The gateway
+        hears of it all the same, so that its log, its metrics and its /admin/state tell of the reload that failed.
         """
         try:
             again = read(self.settings.path)
         except ConfigError as error:
+            self._supervisor.send("gateway", signal.SIGHUP)
             self._say(f"tollway: not reloaded: {error}")
             return
         self._supervisor.allow_to_stop(parts(again))
