@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from gateway.config import Fault, RoutingFile, load
 from gateway.config.faults import did_you_mean
-from gateway.config.section import Listen, Name, Section, named
+from gateway.config.section import Listen, Name, Section, named, shaped
 
 SENDER_GATEWAY = "gateway"
 """The sender whose token `up` generates; it alone may name tenants."""
@@ -66,10 +66,13 @@ class WorkerSection(Section):
     listen: Listen = "127.0.0.1:8051"
 
 
+SERVER = "an http:// or https:// address without a path; user and password are keys of their own"
+
+
 class StoreSection(Section):
     """The ClickHouse: an address, or none for the embedded one, which listens at `listen`."""
 
-    url: str = Field(default="", pattern=r"^(https?://[^\s/@]+/?)?$")
+    url: Annotated[str, shaped(r"(https?://[^\s/@]+/?)?", SERVER)] = ""
     listen: Listen = "127.0.0.1:8123"
     user: str = "tollway"
     password: SecretStr = SecretStr("")

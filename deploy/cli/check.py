@@ -52,6 +52,7 @@ def check(
                 "tenants": sorted(routing.tenants),
                 "rate_cards": [card.card_id for card in routing.rate_cards.cards],
                 "unpriced": unpriced,
+                "hints": never_reached(settings),
                 "client_base_url": routing.client_base_url,
                 **({"reload": reloaded} if reloaded else {}),
             }
@@ -64,6 +65,8 @@ def check(
     emit_rows(("alias", "tier", "targets", "rungs below"), rows)
     for target in unpriced:
         say(f"tollway: no rate card for {target}: what it costs will show as unpriced, not as zero")
+    for hint in never_reached(settings):
+        say(f"tollway: {hint}")
     say(f"tollway: {settings.path} is usable")
     if reloaded is not None:
         _tell(reloaded)
@@ -75,6 +78,17 @@ def _tell(reloaded: dict[str, Any]) -> None:
         say(f"  changed: {place}")
     for place in reloaded["next_start"]:
         say(f"  {place}: holds from the gateway's next start on")
+
+
+def never_reached(settings: Settings) -> list[str]:
+    """Times that a tier's total timeout cuts short, where the file gives them: usable, and seldom meant."""
+    return [
+        f"tiers.{tier.name}.{name}: {getattr(tier, name):g} s is more than total_timeout_s "
+        f"({tier.total_timeout_s:g} s), which ends the request before"
+        for tier in settings.file.tiers.values()
+        for name in ("max_queue_seconds", "first_token_timeout_s", "answer_timeout_s")
+        if name in tier.model_fields_set and (getattr(tier, name) or 0) > tier.total_timeout_s
+    ]
 
 
 def unpriced_targets(settings: Settings) -> list[str]:

@@ -44,7 +44,7 @@ def litellm(
     from gateway.config.section import SIMPLE_NAME
 
     try:
-        done = translate(_parsed(file), re.compile(SIMPLE_NAME).match)
+        done = translate(_parsed(file), re.compile(SIMPLE_NAME).fullmatch)
     except NothingToImport as error:
         raise OperatorError(f"{file}: {error}") from None
     text = HEADER.format(source=file.name, environment=" ".join(done.environment)) + _written(done.config)

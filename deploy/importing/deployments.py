@@ -76,6 +76,8 @@ class Deployments:
             )
             return None
         self._tell_the_rest(place, params, info)
+        if vendor.caveat:
+            self._note(f"{place}.litellm_params.model", f"{vendor.provider}'s endpoint {vendor.caveat}")
         upstream = self._upstream(vendor, name, base, params, place)
         self._card(vendor.provider, name, {**params, **info}, place)
         return Deployment(

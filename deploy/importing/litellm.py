@@ -119,6 +119,9 @@ def _alias(group: list[Deployment], ladder: list[str], name: str, notes: list[No
     for target, weight in zip(targets, _weights(front), strict=True):
         if weight is not None:
             target["weight"] = weight
+    if unasked := [target["upstream"] for target in targets if target.get("weight") == 0]:
+        words = f"{', '.join(unasked)} has no share there, so it is asked only when the others fail, as LiteLLM does"
+        notes.append(Note(name, words))
     alias: dict[str, Any] = {"tier": TIER, "targets": targets}
     rungs = [_target(one) for one in behind] + [{"alias": other} for other in ladder]
     if rungs:

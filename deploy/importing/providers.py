@@ -1,6 +1,8 @@
 """Where the vendors that LiteLLM knows by a prefix answer the OpenAI wire, and where it looks for a key.
 
-From LiteLLM's provider pages and the vendors' own documents on OpenAI compatibility, November 2026.
+The base URLs of OpenAI, Azure (its v1 API), Anthropic, Cohere, DeepSeek, DeepInfra and Together are as the vendors' own
+pages on OpenAI compatibility have them; of the others they are written down as commonly configured, and no vendor was
+called. All of it as of November 2026: an import is a draft to try out.
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,16 @@ class Vendor:
     pattern: str = "direct"
     path: str = ""
     """What is put behind an api_base that does not end with it."""
+    caveat: str = ""
+    """What is known not to work there as Tollway calls it."""
 
+
+COHERE = Vendor(
+    "cohere",
+    "https://api.cohere.ai/compatibility/v1",
+    "COHERE_API_KEY",
+    caveat="is said to refuse stream_options, which every streamed chat has here; try streams, or set streams: false",
+)
 
 VENDORS = {
     "openai": Vendor("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
@@ -30,12 +41,12 @@ VENDORS = {
     "gemini": Vendor("gcp.gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
     "groq": Vendor("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "mistral": Vendor("mistral_ai", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    "deepseek": Vendor("deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "deepseek": Vendor("deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY"),
     "perplexity": Vendor("perplexity", "https://api.perplexity.ai", "PERPLEXITYAI_API_KEY"),
     "xai": Vendor("x_ai", "https://api.x.ai/v1", "XAI_API_KEY"),
-    "cohere": Vendor("cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
-    "cohere_chat": Vendor("cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
-    "together_ai": Vendor("together_ai", "https://api.together.xyz/v1", "TOGETHERAI_API_KEY"),
+    "cohere": COHERE,
+    "cohere_chat": COHERE,
+    "together_ai": Vendor("together_ai", "https://api.together.ai/v1", "TOGETHERAI_API_KEY"),
     "fireworks_ai": Vendor("fireworks_ai", "https://api.fireworks.ai/inference/v1", "FIREWORKS_AI_API_KEY"),
     "deepinfra": Vendor("deepinfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
     "cerebras": Vendor("cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),

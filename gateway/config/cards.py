@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from gateway.config.faults import did_you_mean
-from gateway.config.section import Name, Section
+from gateway.config.section import Name, Section, shaped
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass
 
@@ -20,10 +20,10 @@ class RateCardEntry(Section):
     account: str = ""
     processing_tier: Literal["", "batch", "flex", "priority"] = ""
     """The vendor's; a card holds for it alone, and what it does not name has no price there. "" = the default one."""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, shaped("[A-Z]{3}", "a currency's three capital letters, such as USD")] = "USD"
     effective_from: datetime
     effective_to: datetime | None = None
-    per_million_tokens: dict[str, Decimal] = Field(min_length=1)
+    per_million_tokens: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(min_length=1)
 
     @field_validator("per_million_tokens")
     @classmethod

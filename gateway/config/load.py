@@ -1,4 +1,8 @@
-"""YAML text to a checked value: parse, fill placeholders, validate, cross-check; every fault of a stage at once."""
+"""YAML text to a checked value: parse, fill placeholders, validate, cross-check; every fault at once.
+
+Two kinds wait for others: names that point nowhere are looked for in a file whose sections are well, and nothing can be
+said of a text that is no YAML.
+"""
 
 import os
 from collections.abc import Mapping
@@ -7,13 +11,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from gateway.config.faults import ConfigError, Fault, did_you_mean, dotted
+from gateway.config.faults import ConfigError, Fault
 from gateway.config.model import RoutingFile
 from gateway.config.placeholders import fill
+from gateway.config.wording import faults_of
 
 File = TypeVar("File", bound=RoutingFile)
+
+YAML_HINTS = {
+    "\\t": "; indent with spaces, not tabs",
+    "block end": "; this line is indented otherwise than its neighbours",
+    "mapping values": "; a value with a colon in it needs quotes",
+}
+"""By a sign in the parser's words, what is most often the way out."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -48,7 +60,16 @@ def load(path: Path, schema: type[File], env: Mapping[str, str] | None = None) -
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(str(path), [Fault("", f"cannot read it: {reason}; give the file with --config")]) from None
+        raise ConfigError(
+            str(path),
+            [
+                Fault(
+                    "",
+                    f"cannot read it: {reason}; give the file with --config, or copy "
+                    "deploy/config/tollway.example.yaml there",
+                )
+            ],
+        ) from None
     return load_text(text, schema, source=str(path), folder=path.parent, env=env)
 
 
@@ -72,59 +93,28 @@ def load_text(
         raise ConfigError(
             source, [Fault("", "not a mapping of sections; start from deploy/config/tollway.example.yaml")]
         )
-    filled, faults = fill(raw, os.environ if env is None else env, folder)
-    if faults:
-        raise ConfigError(source, faults)
+    filled, unfilled = fill(raw, os.environ if env is None else env, folder)
+    found: list[Fault] = []
     try:
         parsed = schema.model_validate(filled)
+        found = parsed.cross_check()
     except ValidationError as error:
-        raise ConfigError(source, _validation_faults(error, schema)) from None
-    if faults := parsed.cross_check():
+        found = faults_of(error, schema)
+    # What could not be filled in is told once, as such; what else is wrong is told beside it.
+    faults = [*unfilled, *(fault for fault in found if not any(_one_place(fault, other) for other in unfilled))]
+    if faults:
         raise ConfigError(source, faults)
     return parsed
 
 
+def _one_place(one: Fault, other: Fault) -> bool:
+    """Whether one of the two is at or above the other's place."""
+    return one.path.startswith(other.path) or other.path.startswith(one.path)
+
+
 def _yaml_fault(error: yaml.YAMLError) -> Fault:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return Fault(f"line {mark.line + 1}, column {mark.column + 1}", error.problem or "this is not YAML")
+        mark, problem = error.problem_mark, error.problem or "this is not YAML"
+        hint = next((hint for sign, hint in YAML_HINTS.items() if sign in problem), "")
+        return Fault(f"line {mark.line + 1}, column {mark.column + 1}", problem + hint)
     return Fault("", f"this is not YAML: {error}")
-
-
-def _validation_faults(error: ValidationError, schema: type[BaseModel]) -> list[Fault]:
-    faults: dict[str, Fault] = {}
-    for detail in error.errors(include_url=False, include_input=False):
-        # The location names which kind of rung was meant; an operator's path has no such part.
-        location = [part for part in detail["loc"] if part not in {"Target", "AliasRung"}]
-        path = dotted(location)
-        problem = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
-            problem = f"no such key {str(location[-1])!r}" + did_you_mean(
-                str(location[-1]), _siblings(schema, location[:-1])
-            )
-        elif detail["type"] == "missing":
-            problem = "is missing"
-        elif detail["type"] == "string_pattern_mismatch":
-            problem = f"is not of the form {detail['ctx']['pattern']}"
-        faults.setdefault(path, Fault(path, problem))
-    return list(faults.values())
-
-
-def _siblings(schema: type[BaseModel], location: list[int | str]) -> list[str]:
-    """The keys known where an unknown one was found."""
-    here: type[BaseModel] | None = schema
-    for part in location:
-        if here is None:
-            return []
-        if isinstance(part, str) and part in here.model_fields:
-            here = _inner_model(here.model_fields[part].annotation)
-    return [name for name in here.model_fields if name != "name"] if here else []
-
-
-def _inner_model(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _inner_model(inner):
-            return found
-    return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway.config.faults import Fault
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)\}")
+_UNBRACED = re.compile(r"\$[A-Z][A-Z0-9_]*\Z")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -39,6 +40,10 @@ def fill(value: object, env: Mapping[str, str], folder: Path, path: str = "") ->
 
 
 def _fill_text(text: str, env: Mapping[str, str], folder: Path, path: str, faults: list[Fault]) -> str:
+    if _UNBRACED.match(text):
+        faults.append(Fault(path, "a name of the environment is written in braces here: ${NAME}"))
+        return ""
+
     def replace(match: re.Match[str]) -> str:
         body = match.group("body")
         if body is None:

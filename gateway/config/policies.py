@@ -1,9 +1,10 @@
 """The policies that hold for every route: breakers, fallback, caches, and where the gateway listens."""
 
+import re
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from gateway.config.section import Listen, NameList, Section
 
@@ -61,7 +62,10 @@ class Fallback(Section):
 class Cache(Section):
     """The gateway's own answer cache and its use of hosts' caches."""
 
-    mode: Literal["off", "exact", "template", "read_only", "write_only"] = "off"
+    mode: Annotated[
+        Literal["off", "exact", "template", "read_only", "write_only"],
+        BeforeValidator(lambda written: "off" if written is False else written),  # YAML reads a bare off as false.
+    ] = "off"
     """exact keeps whole answers; read_only and write_only are exact in one direction; template marks stable prefixes
     for the vendor's own cache."""
     max_bytes: int = Field(default=67_108_864, ge=0)
@@ -74,10 +78,19 @@ class Cache(Section):
     """How much of a prompt's start tells sessions apart under `prefix`."""
 
 
+DATABASE = re.compile(r"(sqlite|postgresql)(\+\w+)?://\S*")
+
+
+def _database(url: SecretStr) -> SecretStr:
+    if url.get_secret_value() and not DATABASE.fullmatch(url.get_secret_value()):
+        raise ValueError("must be postgresql+psycopg://user:password@host/name, or empty for SQLite under data_dir")
+    return url
+
+
 class Control(Section):
     """Where what must outlive the process is kept: months' spend, owners of files."""
 
-    url: SecretStr = SecretStr("")
+    url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("")
     """A SQLAlchemy URL such as postgresql+psycopg://user:password@host/name; empty = SQLite in data_dir/control."""
 
 

@@ -1,12 +1,15 @@
 """Where requests go: upstreams, and the aliases whose targets and ladders stand on them."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
-from gateway.config.section import Name, Section, named
+from gateway.config.section import Name, Section, named, shaped
+
+ROUTE = re.compile(r"/(chat/completions|completions|embeddings|responses|models|files|batches)/?$")
 
 
 def _callable(url: str) -> str:
@@ -25,7 +28,18 @@ def _callable(url: str) -> str:
     return url
 
 
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), AfterValidator(_callable)]
+def _without_route(url: str) -> str:
+    if found := ROUTE.search(urlsplit(url).path):
+        raise ValueError(f"is a route's address; leave out /{found[1]}, the gateway puts routes behind it")
+    return url
+
+
+Url = Annotated[
+    str,
+    shaped(r"https?://[^\s/]+(/\S*)?", "an http:// or https:// address, mostly one ending in /v1"),
+    AfterValidator(_callable),
+    AfterValidator(_without_route),
+]
 
 
 class Surface(StrEnum):

@@ -64,6 +64,15 @@ def test_a_good_configuration_checks_out() -> None:
     assert told["unpriced"] == []
 
 
+def test_times_that_the_total_timeout_cuts_short_are_told_and_do_not_fail_the_check(tmp_path: Path) -> None:
+    config = tmp_path / "tollway.yaml"
+    config.write_text(EXAMPLE.read_text().replace("total_timeout_s: 120}", "total_timeout_s: 5}"))
+    done = tollway("check", "--config", str(config))
+    assert done.returncode == 0
+    assert "first_token_timeout_s: 10 s is more than total_timeout_s (5 s)" in done.stderr
+    assert "more than total_timeout_s" not in tollway("check", "--config", str(EXAMPLE)).stderr
+
+
 def test_a_bad_configuration_fails_the_check_with_every_fault(tmp_path: Path) -> None:
     bad = tmp_path / "tollway.yaml"
     bad.write_text(EXAMPLE.read_text().replace("alias", "alais").replace("cooldown_s: 30", "cooldown_s: never"))

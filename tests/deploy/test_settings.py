@@ -128,7 +128,7 @@ def test_with_tls_the_gateway_ships_to_https_and_the_files_are_those_beside_the_
 def test_a_password_has_no_place_in_the_stores_url() -> None:
     text = EXAMPLE.read_text("utf-8").replace("${TOLLWAY_CLICKHOUSE_URL:-}", "https://me:secret@host:8443")
     told = faults(text)
-    assert told[0].startswith("store.url: is not of the form")
+    assert told[0].startswith("store.url: must be an http:// or https:// address without a path; user and password")
     assert "secret" not in told[0]
 
 

@@ -18,7 +18,7 @@ from tests.deploy.test_cli import tollway
 
 HERE = Path(__file__).parent
 CASES = sorted(path.name.split(".")[0] for path in HERE.glob("*.litellm.yaml"))
-IS_NAME = re.compile(SIMPLE_NAME).match
+IS_NAME = re.compile(SIMPLE_NAME).fullmatch
 
 
 @pytest.mark.slow
@@ -79,6 +79,16 @@ def entry(name: str = "a", **params: Any) -> dict[str, Any]:
 def weights(*entries: dict[str, Any]) -> list[int | None]:
     done = translate({"model_list": list(entries)}, IS_NAME)
     return [target.get("weight") for target in done.config["aliases"]["a"]["targets"]]
+
+
+def test_a_deployment_that_gets_no_share_is_noted() -> None:
+    done = translate({"model_list": [entry(rpm=10), entry(tpm=10, model="azure/b", api_base="https://b")]}, IS_NAME)
+    assert any("has no share there" in note.words for note in done.notes)
+
+
+def test_what_a_vendor_is_known_not_to_do_is_noted() -> None:
+    done = translate({"model_list": [entry(model="cohere/command-a")]}, IS_NAME)
+    assert any("refuse stream_options" in note.words for note in done.notes)
 
 
 def test_deployments_are_drawn_as_litellm_draws_them() -> None:

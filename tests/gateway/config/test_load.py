@@ -57,7 +57,7 @@ def test_every_fault_is_told_at_once_with_its_place_and_a_way_out(folder: Path) 
         "account: org-main", "acount: org-main"
     )
     assert faults(text, folder) == [
-        "tiers.interactive.max_inflight: Input should be greater than or equal to 1",
+        "tiers.interactive.max_inflight: must be 1 or more",
         "tiers.interactive.max_queu: no such key 'max_queu'; did you mean 'max_queue'?",
         "upstreams.openai-us.account: is missing",
         "upstreams.openai-us.acount: no such key 'acount'; did you mean 'account'?",
@@ -75,6 +75,14 @@ def test_names_that_point_nowhere_are_told_with_what_was_meant(folder: Path) -> 
 def test_a_missing_environment_name_is_told_by_name(folder: Path) -> None:
     assert faults(GOOD, folder, env={}) == [
         "tenants.acme.keys[0]: the environment has no ACME_KEY; set it, or write ${ACME_KEY:-default}"
+    ]
+
+
+def test_what_else_is_wrong_is_told_beside_names_that_are_not_set(folder: Path) -> None:
+    text = GOOD.replace("max_inflight: 4", "max_inflight: 0")
+    assert faults(text, folder, env={}) == [
+        "tenants.acme.keys[0]: the environment has no ACME_KEY; set it, or write ${ACME_KEY:-default}",
+        "tiers.interactive.max_inflight: must be 1 or more",
     ]
 
 
@@ -143,7 +151,7 @@ def test_overlapping_rate_cards_are_refused(folder: Path) -> None:
 
 
 def test_a_mode_that_does_not_exist_is_refused_rather_than_ignored(folder: Path) -> None:
-    assert "cache.mode: Input should be 'off', 'exact'" in faults(GOOD + "cache: {mode: semantic}\n", folder)[0]
+    assert "cache.mode: must be 'off', 'exact'" in faults(GOOD + "cache: {mode: semantic}\n", folder)[0]
 
 
 def test_a_comma_separated_name_list_is_a_ladder(folder: Path) -> None:
