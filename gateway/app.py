@@ -25,7 +25,7 @@ from gateway.stored.routes import install as install_stored
 from gateway.wire.arrival import request_id
 from gateway.wire.kinds import Kind
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 

@@ -95,6 +95,8 @@ HEADERS = {
         "x-tollway-tier": "The tier it was served in.",
         "x-tollway-upstream": "Who answered.",
         "x-tollway-cache": "hit, miss, off or bypass.",
+        "x-tollway-batch-size": "Of a micro-batch: how many requests shared the call.",
+        "x-tollway-usage": "Of a micro-batch: `estimated`, as the usage is a share of the call's.",
         "x-tollway-queue-seconds": "How long it waited for a slot.",
         "x-tollway-fallback-depth": "0 for the first choice.",
         "x-tollway-fallback-reason": "Why the attempt before did not do.",

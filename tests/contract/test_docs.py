@@ -12,7 +12,7 @@ from collector import refusals
 from collector.refusals import Refused
 from deploy.settings import CollectorSection, CollectorTls
 from gateway import errors, openapi
-from gateway.config import RoutingFile, Tier, load_text
+from gateway.config import RoutingFile, load_text
 from gateway.flow.answer import FORWARDED, FORWARDED_PREFIX
 from gateway.identity import BODY_IDS
 from gateway.upstream.endpoint import PRIVATE, PRIVATE_PREFIXES
@@ -91,11 +91,6 @@ def test_what_the_gateway_does_with_a_header_is_told(name: str) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_every_field_that_is_checked_is_told(kind: Kind) -> None:
     assert [name for name in openapi.body_schema(kind)["properties"] if f"`{name}`" not in WIRE] == []
-
-
-@pytest.mark.parametrize("key", [name for name in Tier.model_fields if name != "name"])
-def test_every_key_of_a_tier_is_documented(key: str) -> None:
-    assert f"| `{key}` |" in TIERS
 
 
 def test_the_example_of_the_page_on_tiers_is_a_configuration() -> None:
