@@ -31,7 +31,8 @@ def _ask(client: httpx.Client, upstream: Upstream) -> Probed:
     key = upstream.api_key.get_secret_value()
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = client.get(f"{upstream.base_url.rstrip('/')}/models", headers=headers)
+        base, mark, query = upstream.base_url.partition("?")
+        answer = client.get(f"{base.rstrip('/')}/models{mark}{query}", headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Probed(upstream.name, None, f"it does not answer ({type(error).__name__})")
     if answer.status_code in {401, 403}:

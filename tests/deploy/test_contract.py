@@ -210,6 +210,18 @@ async def test_a_probe_says_which_models_are_gone_and_which_upstream_does_not_an
         await silent.stop()
 
 
+async def test_a_probe_keeps_the_query_of_an_upstreams_address_behind_the_route(tmp_path: Path) -> None:
+    upstream = ScriptedUpstream()
+    await upstream.start()
+    try:
+        upstream.always = answer({"object": "list", "data": [{"id": "m0"}]})
+        config = str(written(tmp_path, f"{upstream.url}?api-version=1", f"{upstream.url}?api-version=1"))
+        await run("contract", "check", frozen(tmp_path, use()), "--probe", "--json", "--config", config)
+        assert upstream.received[0].path.startswith("/v1/models?api-version=1")
+    finally:
+        await upstream.stop()
+
+
 def seen(at: datetime, **changes: Any) -> dict[str, object]:
     facts = {"kind": 2, "attempt_id": "", "route": CHAT, "tool_format": "", "stream": False, "user_agent": "curl/8"}
     return attempt(at, **{**facts, **changes})

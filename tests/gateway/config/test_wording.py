@@ -22,7 +22,7 @@ MISTAKES = [
     ("max_inflight: 4", 'max_inflight: 4, streaming_required: "maybe"', "streaming_required: must be true or false"),
     ("https://api", "api", "upstreams.openai-us.base_url: must be an http:// or https:// address"),
     ("com/v1", "com/v1/chat/completions", "base_url: is a route's address; leave out /chat/completions"),
-    ("com/v1", "com/v1?api-version=1", "base_url: must be an http:// or https:// address without a query"),
+    ("com/v1", "com/v1/responses?api-version=1", "base_url: is a route's address; leave out /responses"),
     ("targets: [{upstream: openai-us, model: gpt-4o}]", "targets: {upstream: openai-us}", "must be a list"),
     ("{alias: slow}", "slow", "aliases.fast.fallback[0]: must be {upstream: NAME, model: NAME} or {alias: NAME}"),
     ("{alias: slow}", "{alias: slow, model: x}", "aliases.fast.fallback[0].model: a rung names an upstream and"),
