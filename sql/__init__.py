@@ -1,8 +1,8 @@
 """The store: its schema, its queries, the clients that reach it, and the embedded ClickHouse for one machine.
 
-Everything reaches ClickHouse over HTTP. Statements live in files: sql/schema (numbered, forward only) and sql/queries
-(one each); no SQL is written elsewhere. The names below are loaded when they are first used, so that the store process,
-which needs none of them, does not wait for polars and pyarrow.
+Everything reaches ClickHouse over HTTP. Statements live in files: sql/schema (numbered, forward only), sql/views and
+sql/queries (one each); no SQL is written elsewhere. The names below are loaded when they are first used, so that the
+store process, which needs none of them, does not wait for polars and pyarrow.
 """
 
 from importlib import import_module

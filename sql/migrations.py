@@ -1,14 +1,18 @@
-"""Brings the store's schema up to date: numbered files, forward only, each applied once and never changed again.
+"""Brings the store's schema up to date: numbered files for what holds data, and then the views over it.
 
-Each statement of a file runs alone and is written so that running it again does no harm; the file counts as applied
-when its row is in `tollway.schema_migrations`. So a run killed half way is finished by the next one.
+A file of sql/schema is applied once and never changed again. A file of sql/views is the one place of its view, and is
+applied again whenever its text differs from what was applied last, and so are those behind it, which may read it; a
+change of one that was released comes with a numbered file, so that older versions refuse the store and do not turn it
+back. Each statement runs alone and is written so that running it again does no harm; a file counts as applied when its
+row is written. So a run killed half way is finished by the next one.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 _IS_THERE = "SELECT 1 FROM system.tables WHERE database = 'tollway' AND name = 'schema_migrations'"
 _APPLIED = "SELECT version, any(name), any(checksum) FROM tollway.schema_migrations GROUP BY version"
+_VIEWS_ARE_THERE = "SELECT 1 FROM system.tables WHERE database = 'tollway' AND name = 'schema_views'"
+_VIEWS = "SELECT name, argMax(checksum, applied_at) FROM tollway.schema_views GROUP BY name"
 SETTINGS = {"max_execution_time": 0, "wait_end_of_query": 1}
 
 
@@ -29,7 +35,7 @@ class MigrationError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of sql/schema."""
+    """One file of sql/schema or of sql/views, and its number there."""
 
     version: int
     name: str
@@ -55,8 +61,17 @@ class Placement:
 
 def available() -> list[Migration]:
     """The files of sql/schema in their order. Raises MigrationError for two of one number."""
+    return _numbered("schema")
+
+
+def views() -> list[Migration]:
+    """The files of sql/views in their order. Raises MigrationError for two of one number."""
+    return _numbered("views")
+
+
+def _numbered(folder: str) -> list[Migration]:
     found = sorted(
-        (p for p in files("sql").joinpath("schema").iterdir() if p.name.endswith(".sql")), key=lambda p: p.name
+        (p for p in files("sql").joinpath(folder).iterdir() if p.name.endswith(".sql")), key=lambda p: p.name
     )
     migrations = [Migration(int(p.name.partition("_")[0]), p.name, p.read_text("utf-8")) for p in found]
     for one, other in pairwise(migrations):
@@ -74,37 +89,54 @@ def migrate(
 ) -> list[str]:
     """Apply what is missing and return the names applied, in order; [] when the schema is up to date.
 
-    Raises MigrationError when an applied file has changed, is missing here, or a new one has a number below it, and
-    when the server refuses a statement.
+    Views are applied behind the whole of sql/schema, so not where `migrations` are given. Raises MigrationError when an
+    applied file of sql/schema has changed, is missing here, or a new one has a number below it, and when the server
+    refuses a statement.
     """
     wanted = available() if migrations is None else migrations
     place = placement or Placement()
     done = _applied(client)
     _agree(wanted, done)
-    applied = []
-    for migration in wanted:
-        if migration.version in done:
-            continue
-        for number, statement in enumerate(statements(place.fill(migration.text)), start=1):
-            try:
-                client.command(statement, settings=SETTINGS)
-            except DatabaseError as fault:
-                raise MigrationError(f"{migration.name}, statement {number}: {fault}") from fault
-        client.insert(
-            "schema_migrations",
-            [[migration.version, migration.name, migration.checksum, now]],
-            column_names=["version", "name", "checksum", "applied_at"],
-            database="tollway",
-        )
-        applied.append(migration.name)
-    return applied
+    steps = [step for step in wanted if step.version not in done]
+    for step in steps:
+        _run(client, step, place)
+        _record(client, "schema_migrations", {"version": step.version, **_row(step, now)})
+    changed = [] if migrations is not None else _changed(client)
+    for view in changed:
+        _run(client, view, place)
+        _record(client, "schema_views", _row(view, now))
+    return [step.name for step in (*steps, *changed)]
 
 
 def pending(client: "Client") -> list[str]:
     """The names `migrate` would apply. Raises MigrationError as it does."""
     wanted, done = available(), _applied(client)
     _agree(wanted, done)
-    return [m.name for m in wanted if m.version not in done]
+    return [step.name for step in (*(m for m in wanted if m.version not in done), *_changed(client))]
+
+
+def _run(client: "Client", migration: Migration, place: Placement) -> None:
+    for number, statement in enumerate(statements(place.fill(migration.text)), start=1):
+        try:
+            client.command(statement, settings=SETTINGS)
+        except DatabaseError as fault:
+            raise MigrationError(f"{migration.name}, statement {number}: {fault}") from fault
+
+
+def _row(migration: Migration, now: datetime) -> dict[str, object]:
+    return {"name": migration.name, "checksum": migration.checksum, "applied_at": now}
+
+
+def _record(client: "Client", table: str, row: Mapping[str, object]) -> None:
+    client.insert(table, [list(row.values())], column_names=list(row), database="tollway")
+
+
+def _changed(client: "Client") -> list[Migration]:
+    """The views from the first on whose text is not what was applied last."""
+    there = client.query(_VIEWS_ARE_THERE).result_rows
+    rows = client.query(_VIEWS).result_rows if there else []
+    applied = {str(name): str(checksum) for name, checksum in rows}
+    return list(dropwhile(lambda view: applied.get(view.name) == view.checksum, views()))
 
 
 def _applied(client: "Client") -> dict[int, tuple[str, str]]:

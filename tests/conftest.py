@@ -65,10 +65,10 @@ class RunningStore:
         return sql.migrate(self.writer, now=clock.utc_now())
 
     def empty(self) -> None:
-        """Delete all rows of all tables, but for the record of migrations."""
+        """Delete all rows of all tables, but for the records of what was applied."""
         tables = self.writer.query(
             "SELECT name FROM system.tables "
-            "WHERE database = 'tollway' AND engine LIKE '%MergeTree' AND name != 'schema_migrations'"
+            "WHERE database = 'tollway' AND engine LIKE '%MergeTree' AND name NOT LIKE 'schema_%'"
         )
         for (name,) in tables.result_rows:
             self.writer.command(f"TRUNCATE TABLE tollway.`{name}`")

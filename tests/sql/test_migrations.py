@@ -9,7 +9,7 @@ import sql
 from gateway.domain import clock
 from gateway.telemetry.spans import SpanEncoder
 from sql import landing, migrations
-from sql.migrations import Migration, MigrationError, Placement, available, pending
+from sql.migrations import Migration, MigrationError, Placement, available, pending, views
 from tests.gateway import facts
 
 pytestmark = pytest.mark.slow
@@ -20,8 +20,8 @@ def fresh(start_store):
     return start_store()
 
 
-def land(store, payload):
-    batch = uuid.uuid4().hex
+def land(store, payload, batch=None):
+    batch = batch or uuid.uuid4().hex
     landing.insert(
         store.writer, payload, batch_id=batch, sender="gateway", tenant="", received_at_ms=1_793_000_123_456,
         token=batch, query_id=batch,
@@ -44,8 +44,9 @@ def apply(store, *steps):
 
 
 def test_all_files_apply_in_order_and_a_second_run_does_nothing(fresh):
-    names = [m.name for m in available()]
-    assert names == sorted(names)
+    names = [m.name for m in (*available(), *views())]
+    assert [m.version for m in available()] == sorted(m.version for m in available())
+    assert [m.version for m in views()] == sorted(m.version for m in views())
     assert pending(fresh.writer) == names
     assert fresh.migrate() == names
     assert fresh.migrate() == []
@@ -98,7 +99,7 @@ def test_a_store_killed_between_two_statements_is_finished_after_it_reopens(star
         store.writer.command(statement)
     store.kill()
     again = start_store(tmp_path / "data")
-    assert again.migrate() == [m.name for m in available()[1:]]
+    assert again.migrate() == [m.name for m in (*available()[1:], *views())]
     assert again.reader.command("SELECT count() FROM tollway.attempts") == 0
 
 
@@ -108,7 +109,7 @@ def test_a_store_with_rows_migrates_in_place_keeps_them_and_takes_new_spans(fres
     intent = facts.intent()
     land(fresh, SpanEncoder("w").attempt(facts.attempt(intent)) + SpanEncoder("w").operation(facts.operation(intent)))
     before = spans(fresh)
-    assert fresh.migrate() == [m.name for m in available()[4:]]
+    assert fresh.migrate() == [m.name for m in (*available()[4:], *views())]
     after = spans(fresh)
     assert len(before) == 2
     assert [{name: row[name] for name in before[0]} for row in after] == before
@@ -118,14 +119,47 @@ def test_a_store_with_rows_migrates_in_place_keeps_them_and_takes_new_spans(fres
     assert fresh.reader.command("SELECT count() FROM tollway.rated_attempts") == 1
 
 
-def test_the_routing_statements_do_no_harm_when_they_are_applied_again(fresh):
+def test_statements_do_no_harm_when_they_are_applied_again(fresh):
     fresh.migrate()
     land(fresh, SpanEncoder("w").attempt(facts.attempt()))
     before = spans(fresh)
-    (routing,) = [m for m in available() if m.version == 5]
-    for statement in migrations.statements(Placement().fill(routing.text)):
-        fresh.writer.command(statement)
+    for migration in (*available(), *views()):
+        for statement in migrations.statements(Placement().fill(migration.text)):
+            fresh.writer.command(statement)
     assert spans(fresh) == before
+    land(fresh, SpanEncoder("w").attempt(facts.attempt()))
+    assert len(spans(fresh)) == 2
+
+
+def test_a_view_that_has_changed_is_applied_again_with_all_behind_it_and_no_other(fresh, monkeypatch):
+    fresh.migrate()
+    one, two, three = views()[1:4]
+    changed = replace(two, text=two.text.replace("SELECT", "SELECT 7 AS lucky,", 1))
+    monkeypatch.setattr(migrations, "views", lambda: [one, changed, three])
+    assert pending(fresh.writer) == [changed.name, three.name]
+    assert fresh.migrate() == [changed.name, three.name]
+    assert fresh.migrate() == []
+    land(fresh, SpanEncoder("w").operation(facts.operation()))
+    assert fresh.reader.command("SELECT lucky FROM tollway.operations") == 7
+
+
+@pytest.mark.parametrize("again", ["after the views changed", "after a restart", "after a restart and one more"])
+def test_a_batch_that_is_landed_again_with_its_token_is_stored_once(start_store, tmp_path, again):
+    store = start_store(tmp_path / "data")
+    twice = SpanEncoder("w").attempt(facts.attempt())
+    if again == "after the views changed":
+        sql.migrate(store.writer, now=clock.utc_now(), migrations=available()[:4])
+        land(store, twice, "batch")
+        store.migrate()
+    else:
+        store.migrate()
+        land(store, twice, "batch")
+        for _ in range(2 if again.endswith("more") else 1):
+            store.stop()
+            store = start_store(tmp_path / "data")
+    for _ in range(2):
+        land(store, twice, "batch")
+        assert len(spans(store)) == 1
 
 
 def test_a_cluster_differs_in_two_words_only():

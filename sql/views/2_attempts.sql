@@ -1,0 +1,12 @@
+-- Calls of an upstream made by the gateway: each is a thing a vendor may bill, but for the refused ones.
+CREATE OR REPLACE VIEW tollway.attempts {on_cluster} AS
+SELECT
+    attempt_id, trace_id, span_id, parent_span_id, started_at, ended_at, tenant, claimed_tenant, alias, tier, session,
+    request_id, upstream, provider, account, region, quantization, pattern, model, response_model, response_id,
+    attempt_index, outcome, fallback_depth, fallback_reason, estimated_cost_usd, input_uncached, cache_read,
+    cache_write_5m, cache_write_1h, output, reasoning, completeness, usage_invalid, usage_raw, rate_card, cache_status,
+    queue_seconds, first_token_seconds, duration_seconds, stream, finish_reason, error_type, http_status, server_address,
+    server_port, request_bytes, max_output_tokens, billable, batch_id, received_at, sender, operation, route, tool_format,
+    batch_window_ms, batch_size, service_tier, memory_pressure, request_content, response_content
+FROM tollway.spans
+WHERE kind = 3 AND attempt_id != '';

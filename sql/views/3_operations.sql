@@ -1,0 +1,10 @@
+-- The counts of an operation are its own slice of a micro-batch's, or what a cache hit did not spend: never billable.
+CREATE OR REPLACE VIEW tollway.operations {on_cluster} AS
+SELECT
+    trace_id, span_id, parent_span_id, started_at, ended_at, tenant, claimed_tenant, alias, tier, session, request_id,
+    outcome, error_type, http_status, attempts, fallback_depth, queue_seconds, first_token_seconds, duration_seconds,
+    stream, cache_status, user_agent, service, batch_id, received_at, sender, operation, route, tool_format,
+    shared_attempt_id, saved_usd, input_uncached, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
+    completeness
+FROM tollway.spans
+WHERE kind = 2;
