@@ -10,8 +10,8 @@ from itertools import accumulate
 from gateway.config import AliasConfig, RoutingConfig, Tenant, Tier
 from gateway.domain.ids import Alias, TenantId, TierName
 from gateway.errors import NotAllowed, UnknownModel
-from gateway.ladder import Limits, Rung
-from gateway.rungs import canaries_of, limits_of, rungs_of
+from gateway.ladder.ladder import Limits, Rung
+from gateway.ladder.rungs import canaries_of, limits_of, rungs_of
 
 LOT_BYTES = 6
 LOTS = 1 << 48

@@ -19,8 +19,8 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from gateway.admin import Admin
-from gateway.app import create_app
+from gateway.api.admin import Admin
+from gateway.api.app import create_app
 from gateway.config import RoutingConfig
 from gateway.control.database import ControlUnavailable, Database
 from gateway.domain import clock

@@ -2,8 +2,8 @@
 
 A request is held against each promise once, when it has ended. What the caller brought on itself, its hanging up
 included, is no failure; a first token is held against its promise where one came. Of the five promises
-`consecutive_failures` is kept by breakers and `recovery_s` counted by them (gateway/breakers.py); here they are only
-told. A tier that promises nothing costs a request one look at a mapping.
+`consecutive_failures` is kept by breakers and `recovery_s` counted by them (gateway/breakers/keeper.py); here they are
+only told. A tier that promises nothing costs a request one look at a mapping.
 """
 
 from collections.abc import Iterable, Iterator

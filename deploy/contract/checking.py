@@ -9,7 +9,7 @@ from gateway.config import RoutingConfig, Surface, Tenant
 from gateway.config.faults import did_you_mean
 from gateway.domain.ids import Alias, TenantId, UpstreamId
 from gateway.errors import GatewayError
-from gateway.ladder import Rung
+from gateway.ladder.ladder import Rung
 from gateway.wire.kinds import ROUTES
 
 SURFACES = {

@@ -10,7 +10,7 @@ from gateway.config.section import Listen, NameList, Section
 
 
 class HealthWeights(Section):
-    """How much each sign counts in an upstream's ill health, 0 to 1; see gateway/health.py for the rule."""
+    """How much each sign counts in an upstream's ill health, 0 to 1; see gateway/breakers/health.py for the rule."""
 
     timeouts: float = Field(default=0.6, ge=0, le=1)
     token_ceiling: float = Field(default=0.2, ge=0, le=1)

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from gateway.budgets.spent import spent_usd
 from gateway.cache.canonical import BODY_BYTES_MAX, TooDeep, canonical, counted_headers, framing
 from gateway.cache.store import Entry, Key, Store
 from gateway.cache.verdict import HEADER, Status, Wish, keepable, verdict
@@ -21,7 +22,6 @@ from gateway.domain.rate_card import RateBook
 from gateway.domain.usage import Completeness
 from gateway.errors import InvalidRequest
 from gateway.metrics import Counter, gauge
-from gateway.spent import spent_usd
 from gateway.upstream.sink import Headers
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest

@@ -8,22 +8,22 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.breaker import Ticket
-from gateway.breakers import Key
+from gateway.breakers.breaker import Ticket
+from gateway.breakers.keeper import Key
+from gateway.budgets.keeper import Hold
+from gateway.budgets.purse import Purse
 from gateway.config import Tenant
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
 from gateway.domain.reasons import Reason
 from gateway.errors import GatewayError
 from gateway.flow.booking import book_attempt
-from gateway.flow.budget_keeper import Hold
 from gateway.flow.hurdles import hurdle
 from gateway.flow.plane import Plane
-from gateway.flow.purse import Purse
 from gateway.flow.record import RequestRecord
 from gateway.flow.throttle import soonest
 from gateway.flow.verdict import may_relay, verdict
-from gateway.ladder import NO_QUOTE, GiveUp, Known, Quote, Rung, Send, Skip, Step, Tried, Wait, next_move
+from gateway.ladder.ladder import NO_QUOTE, GiveUp, Known, Quote, Rung, Send, Skip, Step, Tried, Wait, next_move
 
 
 class Go(NamedTuple):

@@ -31,7 +31,7 @@ from gateway.flow.record import RequestRecord
 from gateway.flow.templating import marks
 from gateway.flow.throttle import check_streams
 from gateway.flow.trial import Trial
-from gateway.ladder import NO_QUOTE, Tried
+from gateway.ladder.ladder import NO_QUOTE, Tried
 from gateway.relay.coalesce import Coalescer
 from gateway.stored.gate import check as check_owners
 from gateway.stored.keeping import Keeper

@@ -2,6 +2,7 @@
 it passed are told what becomes of it. A gate that the configuration leaves open costs a look.
 """
 
+from gateway.budgets.spent import spent_usd
 from gateway.cache.store import Entry
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt
@@ -19,9 +20,8 @@ from gateway.flow.caching import Recording
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.templating import observe
-from gateway.fuses import Watch
-from gateway.quota import Quota
-from gateway.spent import spent_usd
+from gateway.limits.quota import Quota
+from gateway.limits.sessions import Watch
 from gateway.upstream.sink import Headers
 from gateway.wire.arrival import Arrival
 

@@ -4,8 +4,8 @@ from gateway.cache.sessions import prefix_key, session_key
 from gateway.domain import clock
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
-from gateway.hosts import Asker, warm_cache_pays
-from gateway.ladder import Rung, Tried
+from gateway.ladder.ladder import Rung, Tried
+from gateway.upstream.choice import Asker, warm_cache_pays
 from gateway.upstream.hosts import Lease
 from gateway.wire.arrival import Arrival
 

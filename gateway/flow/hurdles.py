@@ -5,7 +5,7 @@ The order is from what never changes to what may change at once, so that the rea
 breaker comes last, through its ticket, in the exchange.
 """
 
-from gateway.breakers import Key
+from gateway.breakers.keeper import Key
 from gateway.catalogue import Route
 from gateway.config import Tenant
 from gateway.domain import clock
@@ -13,7 +13,7 @@ from gateway.domain.ids import UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.flow.plane import Plane
 from gateway.flow.transitions import book_moves
-from gateway.ladder import Rung
+from gateway.ladder.ladder import Rung
 from gateway.wire.body import ModelRequest
 
 

@@ -13,9 +13,10 @@ from prometheus_client.core import Metric
 
 from gateway.auth import KeyRing
 from gateway.batching.batches import Batches
-from gateway.breaker_metrics import breaker_metrics
-from gateway.breaker_rules import rules_of
-from gateway.breakers import Breakers, Health
+from gateway.breakers.keeper import Breakers, Health
+from gateway.breakers.metrics import breaker_metrics
+from gateway.breakers.rules import rules_of
+from gateway.budgets.keeper import BudgetKeeper
 from gateway.cache.template import Prefixes
 from gateway.catalogue import Catalogue
 from gateway.config import RoutingConfig, Upstream
@@ -23,16 +24,15 @@ from gateway.control.database import Database
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
-from gateway.estimate import Forecast
-from gateway.flow.budget_keeper import BudgetKeeper
 from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
 from gateway.flow.throttle import Throttle
-from gateway.fuses import Fuses
 from gateway.identity import Identity
+from gateway.ladder.estimate import Forecast
+from gateway.limits.sessions import Fuses
 from gateway.metrics import Metrics
-from gateway.pools import Pool, pool_metrics
+from gateway.pools.pool import Pool, pool_metrics
 from gateway.sla import counted, sla_metrics
 from gateway.stored.owners import Owners
 from gateway.stored.state import StoredState

@@ -21,12 +21,12 @@ from gateway.domain.ids import (
 from gateway.domain.rate_card import RateCard
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
-from gateway.estimate import text_bytes
 from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
-from gateway.ladder import Quote, Rung
-from gateway.slots import Claim
+from gateway.ladder.estimate import text_bytes
+from gateway.ladder.ladder import Quote, Rung
+from gateway.pools.slots import Claim
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest

@@ -17,7 +17,7 @@ from typing import Literal
 
 from prometheus_client.core import Metric
 
-from gateway.breaker_rules import rules_of
+from gateway.breakers.rules import rules_of
 from gateway.config import ConfigError, Fault, RoutingConfig, changes, held_back
 from gateway.domain import clock
 from gateway.domain.ids import TierName, UpstreamId

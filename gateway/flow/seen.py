@@ -6,11 +6,11 @@ time having gone in line or on another rung. A prompt too long for the context w
 among the token ceilings, as does an answer cut off at its length though nobody had set one.
 """
 
-from gateway.breaker import Outcome
-from gateway.breakers import Seen
+from gateway.breakers.breaker import Outcome
+from gateway.breakers.health import ANSWERED, AT_CEILING, FAILED, TIMED_OUT
+from gateway.breakers.keeper import Seen
 from gateway.domain.reasons import Reason
 from gateway.flow.booking import BLAMELESS
-from gateway.health import ANSWERED, AT_CEILING, FAILED, TIMED_OUT
 
 GONE = Seen(Outcome.ABANDONED, None, "reloaded")
 """Any end at an upstream whose entry a reload has changed: of what the entry names now it says nothing."""

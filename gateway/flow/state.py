@@ -1,6 +1,6 @@
 """The plane at one moment, as plain values for an operator: no secret, nothing of a request's content."""
 
-from gateway.breakers import NAMES
+from gateway.breakers.keeper import NAMES
 from gateway.domain import clock
 from gateway.flow.plane import Plane
 

@@ -7,8 +7,8 @@ from gateway.cache.template import Prefixes, marked, wants_key
 from gateway.config import Upstream
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
-from gateway.hosts import cached_is_cheaper
-from gateway.ladder import Rung
+from gateway.ladder.ladder import Rung
+from gateway.upstream.choice import cached_is_cheaper
 from gateway.wire.kinds import Kind
 
 KEY_NAME = "prefix"

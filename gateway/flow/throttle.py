@@ -14,12 +14,12 @@ from gateway.config import RoutingConfig
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.usage import Completeness
 from gateway.errors import QuotaExhausted, StreamingRequired
-from gateway.estimate import Forecast
+from gateway.ladder.estimate import Forecast
+from gateway.limits.quota import Quota
+from gateway.limits.upstream import UpstreamLimits
+from gateway.limits.vendor_headers import spent_for_s
 from gateway.metrics import gauge
-from gateway.pools import Pool
-from gateway.quota import Quota
-from gateway.rate_limits import spent_for_s
-from gateway.upstream_limits import UpstreamLimits
+from gateway.pools.pool import Pool
 from gateway.wire.body import ModelRequest
 from gateway.wire.kinds import Kind
 

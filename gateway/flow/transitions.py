@@ -2,7 +2,7 @@
 
 import logging
 
-from gateway.breakers import Move
+from gateway.breakers.keeper import Move
 from gateway.domain import clock
 from gateway.domain.attempt import Intent, Transition
 from gateway.domain.ids import Alias, SpanId, TenantId, TierName, UpstreamId, new_span_id, new_trace_id

@@ -7,8 +7,8 @@ its answer, by the upstream's failure, by a deadline or because its owner stops 
 from collections.abc import Mapping
 from typing import Protocol
 
-from gateway.breaker import Ticket
-from gateway.breakers import Key, Move, Seen
+from gateway.breakers.breaker import Ticket
+from gateway.breakers.keeper import Key, Move, Seen
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.reasons import Reason
@@ -23,12 +23,12 @@ from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
 from gateway.flow.seen import FIRST_TOKEN, GONE, shown_by_answer, shown_by_end
 from gateway.flow.transitions import book_moves
-from gateway.ladder import Tried
+from gateway.ladder.ladder import Tried
+from gateway.limits.retry_after import retry_after_s
 from gateway.relay.dialect import relay_of
 from gateway.relay.relay import Relay
 from gateway.relay.sse import EventTooLong
 from gateway.relay.transcript import Transcript
-from gateway.retry_after import retry_after_s
 from gateway.upstream.call import Call
 from gateway.upstream.hosts import Lease
 from gateway.upstream.sink import Failure, Headers

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gateway.domain.reasons import Reason
 from gateway.errors import BreakerOpen, ContextTooLong, GatewayError, LadderExhausted, NotServed, UpstreamBusy
-from gateway.ladder import Rung, Tried
+from gateway.ladder.ladder import Rung, Tried
 
 LASTING = frozenset({Reason.NOT_AUTHORIZED, Reason.RESIDENCY, Reason.NOT_SERVED})
 """What no waiting and no other request changes."""

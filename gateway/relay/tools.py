@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.fuse import ToolCall
+from gateway.limits.fuse import ToolCall
 from gateway.relay.sse import data_of, events
 
 MARKS = (b"tool_calls", b"function_call", b"custom_tool_call")

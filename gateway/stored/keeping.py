@@ -19,7 +19,7 @@ from gateway.errors import GatewayError
 from gateway.flow.answer import VendorAnswer, parsed
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Owner, Trial
-from gateway.ladder import Tried
+from gateway.ladder.ladder import Tried
 from gateway.relay.responses import ENDINGS, FAILED
 from gateway.relay.sse import data_of, events
 from gateway.stored.ledger import Owned, storable

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 import orjson
 
+from gateway.budgets.spent import spent_usd
 from gateway.control.database import ControlUnavailable
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
@@ -27,7 +28,6 @@ from gateway.flow.plane import Plane
 from gateway.relay.relay import text
 from gateway.relay.responses import finish_reason
 from gateway.relay.sse import EventTooLong, Splitter, data_of, events
-from gateway.spent import spent_usd
 from gateway.stored.gate import home
 from gateway.stored.ledger import Owned
 from gateway.stored.lines import Cutter, LineTooLong

@@ -4,7 +4,7 @@ from gateway.catalogue import Catalogue, Route
 from gateway.config import RoutingConfig, Surface, Tenant, Upstream
 from gateway.domain.ids import UpstreamId
 from gateway.errors import InvalidRequest
-from gateway.ladder import Rung
+from gateway.ladder.ladder import Rung
 
 HEADER = "x-tollway-alias"
 

@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from gateway.api.openapi import ERROR_SCHEMA
 from gateway.config import Tenant
 from gateway.flow.plane import Plane
-from gateway.openapi import ERROR_SCHEMA
 from gateway.stored import batches, files, responses, uploading
 from gateway.stored.call import Call, Work, served
 

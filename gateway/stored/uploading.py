@@ -19,7 +19,7 @@ from gateway.config import Surface
 from gateway.domain import clock
 from gateway.domain.ids import UpstreamId
 from gateway.errors import BodyTooLarge, CallerError, GatewayError, InvalidRequest, UpstreamFailed
-from gateway.ladder import Rung
+from gateway.ladder.ladder import Rung
 from gateway.stored.call import Call, ClientGone
 from gateway.stored.form import FIELD_BYTES_MAX, Event, FormWriter, PartBegins, PartEnds, events
 from gateway.stored.gate import where

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from gateway.domain.reasons import Reason
-from gateway.hosts import Asker, Choice, Host, How, Warm, choose
 from gateway.metrics import gauge
+from gateway.upstream.choice import Asker, Choice, Host, How, Warm, choose
 from gateway.upstream.client import UpstreamPool
 
 REST_S = 1.0

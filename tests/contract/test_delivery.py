@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.breakers import Key
+from gateway.breakers.keeper import Key
 from gateway.domain.attempt import Intent
 from gateway.journal.journal import Journal
 from gateway.journal.limits import Limits

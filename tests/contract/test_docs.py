@@ -11,7 +11,8 @@ from analytics.reconciliation import VarianceClass
 from collector import refusals
 from collector.refusals import Refused
 from deploy.settings import CollectorSection
-from gateway import errors, openapi
+from gateway import errors
+from gateway.api import openapi
 from gateway.config import RoutingFile, load_text
 from gateway.flow.answer import FORWARDED, FORWARDED_PREFIX
 from gateway.identity import BODY_IDS

@@ -11,8 +11,8 @@ import uvicorn
 import yaml
 from uvicorn.server import ServerState
 
-from gateway.admin import Admin
-from gateway.app import create_app
+from gateway.api.admin import Admin
+from gateway.api.app import create_app
 from gateway.config import RoutingConfig, RoutingFile, load_text
 from gateway.control.database import MEMORY, Database
 from gateway.domain import clock

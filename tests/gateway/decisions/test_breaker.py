@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record
+from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record
 
 POLICY = Policy(failures_max=2, cooldown_s=10, cooldown_max_s=40, jitter=0.5, ramp_s=8, probe_s=30)
 NOW = 100.0

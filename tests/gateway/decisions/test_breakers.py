@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.breaker import Outcome, Policy, Ticket
-from gateway.breakers import SWEEP_AT, Breakers, Key, Move, Rules, Seen
-from gateway.brownouts import Place
-from gateway.health import ANSWERED, AT_CEILING, FAILED, TIMED_OUT, Rule, Tally
+from gateway.breakers.breaker import Outcome, Policy, Ticket
+from gateway.breakers.health import ANSWERED, AT_CEILING, FAILED, TIMED_OUT, Rule, Tally
+from gateway.breakers.keeper import SWEEP_AT, Breakers, Key, Move, Rules, Seen
+from gateway.breakers.regions import Place
 
 ACME = Key("fast", "acme", "u0")
 OTHERS = [Key("fast", "globex", "u0"), Key("bulk", "acme", "u0"), Key("fast", "acme", "u1")]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.brownout import CALM, Evidence, Region, Status, closed, opened, settled
-from gateway.brownouts import Brownouts, Place, Turn
+from gateway.breakers.brownout import CALM, Evidence, Region, Status, closed, opened, settled
+from gateway.breakers.regions import Brownouts, Place, Turn
 
 NOW = 100.0
 

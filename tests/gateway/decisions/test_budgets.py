@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.budgets import Account
+from gateway.budgets.accounts import Account
 
 amounts = st.decimals(0, 100, places=9, allow_nan=False)
 

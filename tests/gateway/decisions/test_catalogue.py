@@ -5,7 +5,7 @@ import pytest
 from gateway.catalogue import Catalogue, Route, lot_of
 from gateway.domain.ids import Alias, TenantId
 from gateway.errors import NotAllowed, UnknownModel
-from gateway.ladder import Rung
+from gateway.ladder.ladder import Rung
 from tests.gateway.serving import routing
 
 URLS = ("http://a/v1", "http://b/v1")

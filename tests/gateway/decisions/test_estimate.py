@@ -7,8 +7,8 @@ import pytest
 
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass, Usage
-from gateway.estimate import SAMPLES, TAUGHT, Forecast, text_bytes
-from gateway.ladder import NO_QUOTE, Quote
+from gateway.ladder.estimate import SAMPLES, TAUGHT, Forecast, text_bytes
+from gateway.ladder.ladder import NO_QUOTE, Quote
 
 
 def card(currency: str = "USD", **prices: str) -> RateCard:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.fair_queue import FULL, GRANTED, PASSED_MAX, FairQueue, Full, Granted, Queued
-from gateway.slots import Claim, Limits
+from gateway.pools.fair_queue import FULL, GRANTED, PASSED_MAX, FairQueue, Full, Granted, Queued
+from gateway.pools.slots import Claim, Limits
 
 
 def queue(inflight: int = 1, places: int = 4, seconds: float = 10, **caps: Any) -> FairQueue[str]:

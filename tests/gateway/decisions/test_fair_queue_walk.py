@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.fair_queue import GRANTED, PASSED_MAX, FairQueue, Place, Queued
-from gateway.slots import Claim, Limits
+from gateway.pools.fair_queue import GRANTED, PASSED_MAX, FairQueue, Place, Queued
+from gateway.pools.slots import Claim, Limits
 
 KINDS = (
     Claim("a", 1, "s", "fast", 0, 2),

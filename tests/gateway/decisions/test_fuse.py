@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.fuse import HISTORY_MAX, SLICES, TOOLS_MAX, Bound, Bounds, SessionFuse, ToolCall, Tripped
+from gateway.limits.fuse import HISTORY_MAX, SLICES, TOOLS_MAX, Bound, Bounds, SessionFuse, ToolCall, Tripped
 
 A, B = ToolCall("search", b"a"), ToolCall("read", b"b")
 WINDOW_S = 60.0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.health import (
+from gateway.breakers.health import (
     ANSWERED,
     AT_CEILING,
     EMPTY,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass
-from gateway.hosts import Asker, Choice, Host, How, Warm, choose, warm_cache_pays
+from gateway.upstream.choice import Asker, Choice, Host, How, Warm, choose, warm_cache_pays
 
 POLICIES = ("sticky", "prefix", "round_robin", "least_loaded")
 HOSTS = tuple(Host(f"http://h{number}/v1") for number in range(4))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.ids import TierName
 from gateway.domain.reasons import Reason
-from gateway.ladder import (
+from gateway.ladder.ladder import (
     FINAL,
     NO_QUOTE,
     PAUSE_S,

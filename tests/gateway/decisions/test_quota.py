@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.quota import Quota, Spent
+from gateway.limits.quota import Quota, Spent
 
 
 def test_a_minutes_worth_passes_at_once_and_the_next_when_it_has_filled_up() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rate_limits import RESET_S_MAX, seconds, spent_for_s
+from gateway.limits.vendor_headers import RESET_S_MAX, seconds, spent_for_s
 
 REQUESTS, TOKENS = b"x-ratelimit-remaining-requests", b"x-ratelimit-remaining-tokens"
 RESET_REQUESTS, RESET_TOKENS = b"x-ratelimit-reset-requests", b"x-ratelimit-reset-tokens"

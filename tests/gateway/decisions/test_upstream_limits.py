@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.upstream_limits import UpstreamLimits
+from gateway.limits.upstream import UpstreamLimits
 
 
 def busy(limits: UpstreamLimits, now: float = 0, tokens: int = 0, model: str = "m") -> float | None:

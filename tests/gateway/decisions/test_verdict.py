@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.ids import TierName
 from gateway.domain.reasons import Reason
 from gateway.flow.verdict import may_relay, verdict
-from gateway.ladder import Rung, Tried
+from gateway.ladder.ladder import Rung, Tried
 
 CONTEXT, BREAKER, BUDGET = Reason.CONTEXT_TOO_LONG, Reason.BREAKER_OPEN, Reason.BUDGET_EXHAUSTED
 RUNGS = tuple(

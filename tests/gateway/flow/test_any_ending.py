@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.breaker import HalfOpen
+from gateway.breakers.breaker import HalfOpen
 from gateway.config import RoutingConfig
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.budgets import keeper as budget_keeper
+from gateway.budgets.keeper import BudgetKeeper, Hold, cost_usd, renewal
+from gateway.budgets.purse import Purse
 from gateway.control import spend
 from gateway.control.database import MEMORY, ControlUnavailable, Database
 from gateway.domain import clock
@@ -21,11 +24,8 @@ from gateway.domain.ids import AttemptId
 from gateway.domain.rate_card import RateBook, RateCard
 from gateway.domain.usage import NO_USAGE, Completeness, TokenClass, Usage
 from gateway.errors import BudgetExhausted, BudgetUnavailable
-from gateway.flow import budget_keeper
-from gateway.flow.budget_keeper import BudgetKeeper, Hold, cost_usd, renewal
-from gateway.flow.purse import Purse
 from gateway.flow.tasks import Tasks
-from gateway.ladder import Quote, Rung, Send
+from gateway.ladder.ladder import Quote, Rung, Send
 from tests.gateway.facts import attempt, intent
 from tests.gateway.serving import routing, until
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import ConfigError, Fault, RoutingConfig
 from gateway.flow.reload import CARRIED, REBUILT, Reread
-from gateway.slots import Claim
+from gateway.pools.slots import Claim
 from tests.gateway.fakes import ROLE, ScriptedUpstream, after, answer, chat, chunk, error, event, events, stream
 from tests.gateway.serving import ACME, GLOBEX, Gateway, chat_request, gateway, post, routing, until
 

@@ -14,9 +14,9 @@ from gateway.domain.ids import TierName
 from gateway.domain.segments import read_records
 from gateway.domain.usage import Completeness
 from gateway.flow.reload import Reread
-from gateway.fuses import SESSIONS_MAX, Fuses
 from gateway.journal import records
 from gateway.journal.journal import Journal
+from gateway.limits.sessions import SESSIONS_MAX, Fuses
 from tests.gateway.dialects import RESPONSES_USAGE, response
 from tests.gateway.fakes import Line, Received, Reply, ScriptedUpstream, answer, error, silence
 from tests.gateway.serving import GLOBEX, chat_request, gateway, post, routing, until

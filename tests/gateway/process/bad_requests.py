@@ -10,7 +10,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from gateway.app import create_app
+from gateway.api.app import create_app
 from tests.gateway.serving import ACME
 
 KEY = f"Bearer {ACME}"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from gateway import admin
+from gateway.api import admin
 from gateway.wire.kinds import Kind
 from tests.gateway.fakes import Line, Received, ScriptedUpstream, answer, chat, error, events, stream
 from tests.gateway.process.bad_requests import (

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fuse import ToolCall
+from gateway.limits.fuse import ToolCall
 from gateway.relay import tools
 from tests.gateway.fakes import DONE, ROLE, chat, chunk, event
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.breaker import Open
-from gateway.breaker_rules import rules_of
+from gateway.breakers.breaker import Open
+from gateway.breakers.rules import rules_of
 from gateway.config import RoutingConfig
 from gateway.domain import clock
 from gateway.domain.attempt import Transition

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.config import Upstream
 from gateway.domain.reasons import Reason
-from gateway.hosts import Asker, How
 from gateway.upstream import hosts as module
+from gateway.upstream.choice import Asker, How
 from gateway.upstream.client import UpstreamPool
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.hosts import FAULTS_MAX, REST_S, REST_S_MAX, HostSet

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
+from gateway.api.openapi import body_schema, codes_by_status, operation
 from gateway.errors import GatewayError, InvalidRequest
-from gateway.openapi import body_schema, codes_by_status, operation
 from gateway.wire.body import read
 from gateway.wire.kinds import Kind
 

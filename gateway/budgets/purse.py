@@ -5,13 +5,13 @@ A request of a tenant without bounds that needs no fallback has none of this loo
 
 from decimal import Decimal
 
+from gateway.budgets.keeper import Bound, BudgetKeeper, Hold, MonthBound, renewal
 from gateway.control.database import ControlUnavailable
 from gateway.domain import clock
 from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard
 from gateway.errors import BudgetExhausted, BudgetUnavailable, GatewayError
-from gateway.flow.budget_keeper import Bound, BudgetKeeper, Hold, MonthBound, renewal
-from gateway.ladder import Funds, Quote, Send
+from gateway.ladder.ladder import Funds, Quote, Send
 
 NOTHING = Decimal(0)
 

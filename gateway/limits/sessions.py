@@ -11,7 +11,7 @@ from decimal import Decimal
 from gateway.config import Tier
 from gateway.domain.usage import Usage
 from gateway.errors import FuseTripped
-from gateway.fuse import Bound, Bounds, SessionFuse, ToolCall, Tripped
+from gateway.limits.fuse import Bound, Bounds, SessionFuse, ToolCall, Tripped
 from gateway.metrics import Counter
 from gateway.relay import tools
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from gateway.breaker import Policy
-from gateway.breakers import Rules
-from gateway.brownouts import Place
+from gateway.breakers.breaker import Policy
+from gateway.breakers.health import Rule
+from gateway.breakers.keeper import Rules
+from gateway.breakers.regions import Place
 from gateway.config import RoutingConfig
-from gateway.health import Rule
 
 PROBE_SLACK_S = 30.0
 """A probe ends by its tier's total timeout at the latest, and its end is told at once; this much beyond, it is lost."""

@@ -20,7 +20,8 @@ from functools import partial
 
 from prometheus_client.core import GaugeMetricFamily
 
-from gateway.budgets import ZERO, Account
+from gateway.budgets.accounts import ZERO, Account
+from gateway.budgets.spent import spent_usd
 from gateway.config import RoutingConfig
 from gateway.control import spend
 from gateway.control.database import ControlUnavailable, Database
@@ -31,8 +32,7 @@ from gateway.domain.money import plain
 from gateway.domain.rate_card import RateBook, RateCard, Unpriced, price, processing_tier
 from gateway.domain.usage import Completeness
 from gateway.flow.tasks import Tasks
-from gateway.ladder import Funds
-from gateway.spent import spent_usd
+from gateway.ladder.ladder import Funds
 
 logger = logging.getLogger(__name__)
 

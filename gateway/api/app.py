@@ -12,15 +12,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
-from gateway import models_list
-from gateway.admin import Admin
-from gateway.admin import install as install_admin
+from gateway.api import models_list
+from gateway.api.admin import Admin
+from gateway.api.admin import install as install_admin
+from gateway.api.openapi import ERROR_RESPONSES, MODEL_RESPONSES, operation
 from gateway.config import Tenant
 from gateway.domain import clock
 from gateway.errors import CallerError, GatewayError, Internal, MethodNotAllowed, Unauthenticated, UnknownRoute
 from gateway.flow.heads import refusal
 from gateway.flow.plane import Plane
-from gateway.openapi import ERROR_RESPONSES, MODEL_RESPONSES, operation
 from gateway.stored.routes import install as install_stored
 from gateway.wire.arrival import request_id
 from gateway.wire.kinds import Kind

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass, Usage
-from gateway.ladder import NO_QUOTE, Quote
+from gateway.ladder.ladder import NO_QUOTE, Quote
 
 BYTES_PER_TOKEN = 4.0
 """Until an alias has taught better: the usual figure for English text. No tokenizer file is ever fetched."""

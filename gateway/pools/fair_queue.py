@@ -1,6 +1,6 @@
 """The decision core of a tier's pool: who gets a slot, who waits, who is turned away. Plain state, no clock, no loop.
 
-A slot is taken from the grant to the end of the answer; gateway/slots.py says who fits. Those who do not fit wait in a
+A slot is taken from the grant to the end of the answer; slots.py says who fits. Those who do not fit wait in a
 line per tenant, and tenants take turns by weight: while one waits, another of equal weight is served once for each of
 its own. Within a line the sessions of an alias take turns where sessions are capped; all else is first come, first
 served. Who is held up by its tenant's, its session's or its alias's cap is passed over and keeps its turn. Who lacks
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Generic, TypeAlias, TypeVar
 
-from gateway.slots import Claim, Limits, Slots
+from gateway.pools.slots import Claim, Limits, Slots
 
 Waiting = TypeVar("Waiting")
 """Whoever waits; hashable, each its own."""

@@ -6,7 +6,7 @@ A vendor's word on what is left holds for the model that it answered for, since 
 
 from collections.abc import Callable
 
-from gateway.quota import Quota
+from gateway.limits.quota import Quota
 
 SMOOTHING = 0.1
 """How much the last call weighs in the running mean of how long one lasts."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record
-from gateway.brownout import Evidence
-from gateway.brownouts import Brownouts, Place, Turn
-from gateway.health import ANSWERED, EMPTY, Pressure, Rule, Tally, Window, ailment, counted
+from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record
+from gateway.breakers.brownout import Evidence
+from gateway.breakers.health import ANSWERED, EMPTY, Pressure, Rule, Tally, Window, ailment, counted
+from gateway.breakers.regions import Brownouts, Place, Turn
 
 SWEEP_AT = 1024
 """From so many keys on, those that stand for nothing any more are dropped before the number doubles."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.config import AliasConfig, AliasRung, RoutingConfig, Target, Tier
 from gateway.domain.ids import Alias, TierName, UpstreamId
-from gateway.ladder import Limits, Rung
+from gateway.ladder.ladder import Limits, Rung
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from gateway.breakers import Breakers
-from gateway.brownout import Status
+from gateway.breakers.brownout import Status
+from gateway.breakers.keeper import Breakers
 from gateway.metrics import gauge
 
 PLACE = ("provider", "region")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gateway.brownout import CALM, Evidence, Region, Status, closed, opened, settled
+from gateway.breakers.brownout import CALM, Evidence, Region, Status, closed, opened, settled
 
 
 class Place(NamedTuple):

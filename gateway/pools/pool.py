@@ -14,9 +14,9 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from gateway.config import Tenant, Tier
 from gateway.domain import clock
 from gateway.errors import QueueFull, QueueTimeout
-from gateway.fair_queue import FairQueue, Full, Granted, Place, Queued
 from gateway.metrics import gauge
-from gateway.slots import Claim, Limits
+from gateway.pools.fair_queue import FairQueue, Full, Granted, Place, Queued
+from gateway.pools.slots import Claim, Limits
 
 RETRY_AFTER_S_MAX = 60
 SMOOTHING = 0.1

@@ -1,0 +1,1 @@
+"""The routes off the data path, on FastAPI."""

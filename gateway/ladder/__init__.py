@@ -1,0 +1,1 @@
+"""Which rung a request tries next, and what that would cost."""

@@ -1,0 +1,1 @@
+"""Tiers as pools of slots: who gets one, who waits, who is turned away."""
