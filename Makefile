@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check fmt bench verify-full clean
+.PHONY: help install demo up test test-fast check fmt bench verify-emitters verify-full clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tollway needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -45,6 +45,9 @@ fmt: $(STAMP) ## Format, and mend what can be mended
 
 bench: $(STAMP) ## Measure CPU per unit of work, and mixed traffic in tiers and in one pool
 	$(BIN)/python -m deploy.bench
+
+verify-emitters: $(STAMP) ## Drive other packages' telemetry for real, and rewrite its corpora where it changed
+	$(BIN)/python -m tests.emitters.verify $(EMITTERS)
 
 verify-full: check ## Everything, and any skip is a failure
 	$(MAKE) test NO_SKIPS=1

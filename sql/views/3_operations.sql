@@ -1,4 +1,5 @@
 -- The counts of an operation are its own slice of a micro-batch's, or what a cache hit did not spend: never billable.
+-- A server span of an application is no request of the gateway's.
 CREATE OR REPLACE VIEW tollway.operations {on_cluster} AS
 SELECT
     trace_id, span_id, parent_span_id, started_at, ended_at, tenant, claimed_tenant, alias, tier, session, request_id,
@@ -7,4 +8,4 @@ SELECT
     shared_attempt_id, saved_usd, input_uncached, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
     completeness
 FROM tollway.spans
-WHERE kind = 2;
+WHERE kind = 2 AND foreign_role = '';

@@ -52,6 +52,16 @@ def test_spans_without_an_attempt_are_found_by_their_span_key(writer, reader):
     assert [(kind, extra) for _, kind, _, extra in found(reader)] == [("span_key", 1)]
 
 
+def test_a_call_that_two_emitters_report_is_found_and_neither_an_agent_nor_another_tenant_makes_it_two(writer, reader):
+    call = {"attempt_id": "", "foreign_role": "call", "billable": False, "response_id": "chatcmpl-9"}
+    land(writer, attempt(**call), attempt(**call | {"foreign_role": "parent"}), attempt(**call | {"tenant": "other"}))
+    land(writer, attempt(**call | {"provider": "another"}), attempt(**call | {"response_id": ""}))
+    assert found(reader) == []
+    land(writer, attempt(**call))
+    assert [(kind, keys, extra) for _, kind, keys, extra in found(reader)] == [("double_emitter", 1, 1)]
+    assert audit.duplicate_count(reader, NOVEMBER) == 0
+
+
 @pytest.mark.parametrize("at", ["2026-10-31T23:59:59", "2026-12-01"])
 def test_only_the_window_is_looked_at(writer, reader, at):
     twice = attempt(at)

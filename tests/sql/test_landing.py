@@ -112,7 +112,7 @@ def test_an_operation_is_a_server_span_and_never_billable(store):
             "llm.token_count.completion_details.reasoning": 4}, "openai", "gpt-4o", (20, 10, 0, 0, 5, 4)),
         ("Traceloop: strings for numbers", {
             "gen_ai.system": "OpenAI", "gen_ai.request.model": "m", "llm.usage.prompt_tokens": "30",
-            "llm.usage.completion_tokens": "9.0"}, "OpenAI", "m", (30, 0, 0, 0, 9, 0)),
+            "llm.usage.completion_tokens": "9.0"}, "openai", "m", (30, 0, 0, 0, 9, 0)),
         ("OpenLIT: doubles", {
             "gen_ai.system": "openai", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 30.0,
             "gen_ai.usage.output_tokens": 9.0, "gen_ai.usage.reasoning_tokens": 2.0},

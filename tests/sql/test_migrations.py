@@ -114,6 +114,7 @@ def test_a_store_with_rows_migrates_in_place_keeps_them_and_takes_new_spans(fres
     assert len(before) == 2
     assert [{name: row[name] for name in before[0]} for row in after] == before
     assert [row["batch_size"] for row in after if row["attempt_id"]] == [1]
+    assert fresh.reader.command("SELECT count() FROM tollway.operations") == 1
     land(fresh, SpanEncoder("w").transition(facts.transition()))
     assert fresh.reader.command("SELECT count() FROM tollway.transitions") == 1
     assert fresh.reader.command("SELECT count() FROM tollway.rated_attempts") == 1
