@@ -4,13 +4,13 @@ once at the start. Nothing here looks at load, health or money.
 
 import difflib
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from gateway.config import AliasConfig, RoutingConfig, Tenant, Tier
 from gateway.domain.ids import Alias, TenantId, TierName
 from gateway.errors import NotAllowed, UnknownModel
-from gateway.ladder.ladder import Limits, Rung
+from gateway.ladder.ladder import Limits, Rung, Send, unbound_first_move
 from gateway.ladder.rungs import canaries_of, limits_of, rungs_of
 
 LOT_BYTES = 6
@@ -30,6 +30,11 @@ class Route:
     limits: Limits
     canaries: "tuple[tuple[int, Route], ...]" = ()
     """Where targets have weights: the same route with each of them first, and the sum of the weights so far."""
+    unbound_first_move: Send | None = field(init=False)
+    """The first move of a request that nothing binds; see gateway/ladder/ladder.py."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unbound_first_move", unbound_first_move(self.rungs))
 
     def drawn(self, draw: float) -> "Route":
         """The route with the first choice that a draw from 0 to 1 (1 excluded) falls on; itself without weights."""

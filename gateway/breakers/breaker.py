@@ -154,6 +154,17 @@ def record(
             assert_never(state)
 
 
+def untouched(state: State, ticket: Ticket, outcome: Outcome) -> bool:
+    """Whether `record` leaves the state as it is, unless the upstream is `ill`: by far the most answers."""
+    return (
+        isinstance(state, Closed)
+        and ticket.epoch == state.epoch
+        and not state.failures
+        and state.ramp_from is None
+        and (outcome is Outcome.SUCCEEDED or outcome is Outcome.FLOWING)
+    )
+
+
 def _from_closed(
     state: Closed, outcome: Outcome, policy: Policy, *, now: float, draw: float, asked: float, ill: bool
 ) -> State:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record
+from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record, untouched
 from gateway.breakers.brownout import Evidence
 from gateway.breakers.health import ANSWERED, EMPTY, Pressure, Rule, Tally, Window, ailment, counted
 from gateway.breakers.regions import Brownouts, Place, Turn
@@ -153,6 +153,8 @@ class Breakers:
             entry.window = counted(entry.window, seen.tally, rule, now)
             if seen.tally is not ANSWERED:
                 ill = ailment(entry.window.whole, self.health.pressure(key.upstream), rule)
+        if ill is None and untouched(before, ticket, seen.outcome):
+            return None
         after = record(
             before,
             ticket,

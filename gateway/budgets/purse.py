@@ -28,10 +28,15 @@ class Purse:
         """The request's own bound on extra spend; made when the first is reserved."""
         self._unavailable = False
 
+    @property
+    def unbound(self) -> bool:
+        """Nothing bounds it, and it has needed no fallback."""
+        return self._own is None and self._whole is None and not self._extras
+
     def funds(self) -> Funds:
         """What its bounds have left."""
         keeper = self._keeper
-        if self._own is None and self._whole is None and not self._extras:
+        if self.unbound:
             return keeper.unbound
         if self._unavailable:
             return Funds(NOTHING, NOTHING)

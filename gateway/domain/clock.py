@@ -3,10 +3,9 @@
 import time
 from datetime import UTC, datetime
 
-
-def monotonic() -> float:
-    """Seconds of a clock that never goes back; for durations and deadlines."""
-    return time.monotonic()  # noqa: TID251
+monotonic = time.monotonic  # noqa: TID251
+"""Seconds of a clock that never goes back; for durations and deadlines. It is read sixteen times for each request, so
+there is no function of ours around it."""
 
 
 def utc_now() -> datetime:

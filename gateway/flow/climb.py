@@ -23,7 +23,7 @@ from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.throttle import soonest
 from gateway.flow.verdict import may_relay, verdict
-from gateway.ladder.ladder import NO_QUOTE, GiveUp, Known, Quote, Rung, Send, Skip, Step, Tried, Wait, next_move
+from gateway.ladder.ladder import NO_QUOTE, GiveUp, Known, Move, Quote, Rung, Send, Skip, Step, Tried, Wait, next_move
 
 
 class Go(NamedTuple):
@@ -55,9 +55,8 @@ class Climb:
     def next(self, again: Callable[[], None]) -> Go | GiveUp | None:
         """The call to make; or None, and `again` is called when it is time to ask again."""
         record = self._record
-        known = Known(self._hurdle, record.quote, record.prompt_tokens)
         while True:
-            move = next_move(self._step(), known)
+            move = self._move()
             if isinstance(move, GiveUp):
                 return move
             if isinstance(move, Wait):
@@ -118,6 +117,16 @@ class Climb:
         intent = self._record.intent(rung, because, quote, len(self._record.request.body))
         attempt = Attempt(intent=intent, ended_at=intent.started_at, outcome=Outcome.REFUSED, error_type=reason)
         book_attempt(self._plane, attempt)
+
+    def _move(self) -> Move:
+        """The ladder's word. A request that nothing binds, on its first rung with nothing before it, has it from its
+        route, which saves 5 us."""
+        record = self._record
+        if not self.tried and self._purse.unbound:
+            first = record.route.unbound_first_move
+            if first is not None and self._hurdle(first.rung) is None:
+                return first
+        return next_move(self._step(), Known(self._hurdle, record.quote, record.prompt_tokens))
 
     def _step(self) -> Step:
         """Where the request stands."""

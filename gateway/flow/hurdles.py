@@ -26,7 +26,7 @@ def hurdle(plane: Plane, tenant: Tenant, route: Route, request: ModelRequest, ru
     upstream = plane.config.upstreams[UpstreamId(rung.upstream)]
     if not upstream.is_for(tenant.name):
         return Reason.NOT_AUTHORIZED
-    if not upstream.takes(request.kind.value, stream=request.stream, tool_format=request.tool_format):
+    if not upstream.takes(request.kind, stream=request.stream, tool_format=request.tool_format):
         return Reason.NOT_SERVED
     if plane.breakers.regions.browned and _browned_out(plane, tenant, route, rung):
         return Reason.REGION_BROWNOUT

@@ -45,6 +45,8 @@ class RequestRecord:
     def __init__(self, plane: Plane, arrival: Arrival) -> None:
         self._plane = plane
         self._arrival = arrival
+        self.tenant = arrival.tenant.name
+        """Whose request it is."""
         self.began = clock.monotonic()
         self.request_id = arrival.request_id()
         self.trace_id, self._client_span = arrival.trace()
@@ -62,11 +64,6 @@ class RequestRecord:
         """The kept answer that the client was given."""
         self.stable: Stable | None = None
         """What of the prompt was seen before, where that is of use to a vendor's cache."""
-
-    @property
-    def tenant(self) -> str:
-        """Whose request it is."""
-        return self._arrival.tenant.name
 
     def intent(
         self, rung: Rung, because: Reason | None, quote: Quote, request_bytes: int, at: Endpoint | None = None

@@ -223,6 +223,13 @@ def _came_once(it: Tried, tried: tuple[Tried, ...]) -> bool:
     return sum(t.depth == it.depth for t in tried) == 1
 
 
+def unbound_first_move(rungs: tuple[Rung, ...]) -> Send | None:
+    """What `next_move` says to a request that has tried nothing, of a tenant without bounds, if nothing stands before
+    its first rung: always the same, so a route works it out once. None where the prompt's length has a say."""
+    first = rungs[0]
+    return Send(first, None, NO_QUOTE) if first.depth == 0 and first.context_tokens is None else None
+
+
 def _move_to(rung: Rung, step: Step, known: Known, *, fresh: bool = False) -> Move:
     """Call that rung, or skip it with the reason why not."""
     because = step.tried[-1].reason if rung.depth and step.tried else None

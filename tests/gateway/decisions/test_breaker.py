@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record
+from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record, untouched
 
 POLICY = Policy(failures_max=2, cooldown_s=10, cooldown_max_s=40, jitter=0.5, ramp_s=8, probe_s=30)
 NOW = 100.0
@@ -171,6 +171,7 @@ def successors(situation: Situation) -> Iterator[Situation]:
     for index, held in enumerate(tickets):
         for outcome, ill in ((outcome, ill) for outcome in Outcome for ill in (False, True)):
             after = record(state, held, outcome, SMALL, now=now, draw=0, ill=ill)
+            assert ill or not untouched(state, held, outcome) or after is state, "what is called untouched is"
             assert held.epoch == state.epoch or after is state, "a late answer moves nothing"
             answered_probe = isinstance(state, HalfOpen) and held.epoch == state.epoch
             assert not (answered_probe and isinstance(after, HalfOpen)), "a probe's answer always ends the probing"

@@ -1,6 +1,7 @@
 """The ladder by its table: what was tried, and what comes next; then over every short history."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 
@@ -29,6 +30,7 @@ from gateway.ladder.ladder import (
     Tried,
     Wait,
     next_move,
+    unbound_first_move,
 )
 
 TIER = TierName("interactive")
@@ -70,6 +72,17 @@ def skipped(depth: int, reason: Reason) -> Tried:
 
 def stale(depth: int) -> Tried:
     return failed(depth, Reason.CONNECTION_LOST, replayable=True)
+
+
+@pytest.mark.parametrize("rungs", [RUNGS, RUNGS[:1], (replace(RUNGS[0], own=False), *RUNGS[1:])])
+def test_the_first_move_that_a_route_works_out_is_the_ladders_own(rungs: tuple[Rung, ...]) -> None:
+    assert unbound_first_move(rungs) == move(rungs=rungs)
+
+
+def test_a_route_works_out_no_first_move_where_the_prompts_length_decides() -> None:
+    short = replace(RUNGS[0], context_tokens=50)
+    assert isinstance(move(rungs=(short,)), Skip)
+    assert unbound_first_move((short,)) is None
 
 
 def test_the_first_move_is_the_first_target_whatever_it_costs() -> None:
