@@ -18,7 +18,7 @@ from collector.batches import Batch
 from collector.books import Account
 from collector.otlp import KEY_BYTES
 from collector.planning import Body, SegmentPlan
-from gateway.domain.segments import SegmentWriter, read_records, sync_folder
+from gateway.domain.segments import SegmentWriter, read_records, record_start, sync_folder
 
 log = logging.getLogger("tollway.collector.ledger")
 
@@ -38,6 +38,10 @@ class Kind(IntEnum):
     SPLIT = 4
     """A batch becomes two."""
     END = 5
+
+
+START = record_start(Kind, rb"....\{")
+"""Where an entry may start, behind damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class Ledger:
         return writer
 
     def _replay(self, path: Path, remember: Callable[[SegmentPlan], None]) -> None:
-        found = read_records(path)
+        found = read_records(path, START)
         file = _File(path)
         self._files.append(file)
         if found.corrupt or found.torn_bytes:

@@ -11,10 +11,9 @@ from enum import IntEnum
 import orjson
 
 from collector.otlp import KEY_BYTES
+from gateway.domain.segments import record_start
 
 LENGTH = struct.Struct("<H")
-MARK = b'{"sender":'
-"""What every header starts with, behind its length: by it a record is found where the ones before it are damaged."""
 
 
 class Kind(IntEnum):
@@ -22,6 +21,10 @@ class Kind(IntEnum):
 
     BODY = 1
     RESENT = 2
+
+
+START = record_start(Kind, rb'..\{"sender":')
+"""By its header's first key a record is found where the one before it is damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ class Shipping:
         for name, text, value in (
             ("tollway_journal_refused_intents", "Attempts not made for want of a journal.", kept.refused_intents),
             ("tollway_journal_lost_recovered", "Attempts found lost at the start.", kept.lost_recovered),
+            ("tollway_journal_damaged_segments", "ALARM: segments with unreadable records.", kept.damaged_segments),
             ("tollway_shipper_spans", "Spans acknowledged.", sent.shipped_spans),
             ("tollway_shipper_rejected_spans", "Spans the collector rejected.", sent.rejected_spans),
             ("tollway_shipper_retries", "Deliveries made again.", sent.retries),

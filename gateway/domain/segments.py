@@ -2,20 +2,33 @@
 
 A record is a header (payload length u32, CRC-32 of kind and payload u32, kind u8; little-endian) and its payload. One
 append is one write, so a SIGKILL leaves at most one torn record, at the end; `read_records` cuts it. A record whose
-checksum does not hold is set aside and reading goes on behind it. Power loss is the caller's to cover, with `sync`.
+checksum does not hold is set aside, and reading goes on at the next one that is whole: a damaged length is not
+followed. Power loss is the caller's to cover, with `sync`.
 """
 
 import fcntl
 import os
+import re
 import struct
 import sys
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 HEADER = struct.Struct("<IIB")
 PAYLOAD_BYTES_MAX = 256 * 1024 * 1024
 """No writer of ours comes near; a longer length in a header means that the header itself is damaged."""
+
+
+def record_start(kinds: Iterable[int], opening: bytes = b"") -> re.Pattern[bytes]:
+    """What finds where a record may start: a length within bounds, one of those kinds, and `opening`, a regular
+    expression of its payload's first bytes. The more it says, the fewer places are held against their checksum."""
+    one_of = b"".join(re.escape(bytes((kind,))) for kind in kinds)
+    return re.compile(rb"(?=.{3}[\x00-\x10].{4}[" + one_of + b"]" + opening + b")", re.DOTALL)
+
+
+ANY_START = record_start(range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +72,7 @@ class SegmentWriter:
 
         Raises OSError, a full disk among them; a partial write is taken back, so the segment stays whole.
         """
-        crc = zlib.crc32(payload, zlib.crc32(bytes((kind,))))
-        record = HEADER.pack(len(payload), crc, kind) + payload
+        record = HEADER.pack(len(payload), _checksum(kind, payload), kind) + payload
         offset = self.size
         try:
             written = os.write(self._fd, record)
@@ -100,24 +112,50 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def read_records(path: Path) -> Records:
-    """All that a segment holds. Never raises for damage; raises OSError if the file cannot be read."""
+def read_records(path: Path, start: re.Pattern[bytes] = ANY_START) -> Records:
+    """All that a segment holds; `start` is what finds a record behind damage. Never raises for damage; raises OSError
+    if the file cannot be read."""
     data = path.read_bytes()
-    records: list[Record] = []
-    corrupt: list[Corrupt] = []
+    found = Records([], [], 0)
     offset = 0
-    while offset + HEADER.size <= len(data):
-        length, crc, kind = HEADER.unpack_from(data, offset)
-        end = offset + HEADER.size + length
-        if length > PAYLOAD_BYTES_MAX:
-            corrupt.append(Corrupt(offset, len(data) - offset, f"a length of {length} bytes"))
-            return Records(records, corrupt, 0)
-        if end > len(data):
-            break
-        payload = data[offset + HEADER.size : end]
-        if zlib.crc32(payload, zlib.crc32(bytes((kind,)))) == crc:
-            records.append(Record(kind, payload, offset))
-        else:
-            corrupt.append(Corrupt(offset, end - offset, "the checksum does not hold"))
+    while offset < len(data):
+        record = _whole_at(data, offset)
+        if record:
+            found.records.append(record)
+            offset += HEADER.size + len(record.payload)
+            continue
+        end = next((m.start() for m in start.finditer(data, offset + 1) if _whole_at(data, m.start())), len(data))
+        reason = _damage(data, offset)
+        if reason is None and end == len(data):
+            return Records(found.records, found.corrupt, end - offset)
+        found.corrupt.append(Corrupt(offset, end - offset, reason or "a length that reaches behind the end"))
         offset = end
-    return Records(records, corrupt, len(data) - offset)
+    return found
+
+
+def _whole_at(data: bytes, offset: int) -> Record | None:
+    if offset + HEADER.size > len(data):
+        return None
+    length, crc, kind = HEADER.unpack_from(data, offset)
+    payload = memoryview(data)[offset + HEADER.size : offset + HEADER.size + length]
+    if length > PAYLOAD_BYTES_MAX or len(payload) < length or _checksum(kind, payload) != crc:
+        return None
+    return Record(kind, bytes(payload), offset)
+
+
+def _damage(data: bytes, offset: int) -> str | None:
+    """Why what starts there is no whole record; None = it may have been torn at the end of the data."""
+    if offset + HEADER.size > len(data):
+        return None
+    length, crc, kind = HEADER.unpack_from(data, offset)
+    start = offset + HEADER.size
+    if length > PAYLOAD_BYTES_MAX:
+        return f"a length of {length} bytes"
+    if start + length <= len(data):
+        return "the checksum does not hold"
+    # Whole but for its length: that was no write cut short.
+    return "a damaged length" if _checksum(kind, memoryview(data)[start:]) == crc else None
+
+
+def _checksum(kind: int, payload: bytes | memoryview) -> int:
+    return zlib.crc32(payload, zlib.crc32(bytes((kind,))))

@@ -7,7 +7,7 @@ reason, so that they can be sent again once the cause is mended. Their bytes cou
 from pathlib import Path
 
 from gateway.domain.segments import SegmentWriter, read_records, sync_folder
-from gateway.journal.records import PARKED, decode_parked, encode_parked
+from gateway.journal.records import PARKED, START, decode_parked, encode_parked
 
 
 class Parked:
@@ -50,4 +50,4 @@ class Parked:
 
 def read_parked(path: Path) -> list[tuple[str, bytes]]:
     """Reason and OTLP bytes of each span in a `.parked` file, oldest first."""
-    return [decode_parked(record.payload) for record in read_records(path).records if record.kind == PARKED]
+    return [decode_parked(record.payload) for record in read_records(path, START).records if record.kind == PARKED]

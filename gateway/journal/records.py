@@ -19,10 +19,11 @@ from struct import Struct, error
 import orjson
 
 from gateway.domain.attempt import Intent
-from gateway.domain.segments import Record
+from gateway.domain.segments import Record, record_start
 
 INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION = 1, 2, 3, 4, 5, 6, 7
-KINDS = frozenset((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION))
+START = record_start((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION))
+"""Where a record may start, behind damage."""
 SHIPPED = frozenset((END, OPERATION, TRANSITION))
 """The kinds that hold a span."""
 

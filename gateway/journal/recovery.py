@@ -9,14 +9,13 @@ held belongs to a living process, and is left alone.
 
 import logging
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.domain.attempt import Attempt, Intent, Operation, Outcome
 from gateway.domain.reasons import Reason
-from gateway.domain.segments import HEADER, Record, SegmentWriter, read_records, sync_folder
+from gateway.domain.segments import Record, SegmentWriter, read_records, sync_folder
 from gateway.domain.usage import Completeness
 from gateway.journal.folder import Folder
 from gateway.journal.outbox import Outbox
@@ -26,9 +25,9 @@ from gateway.journal.records import (
     CARRY,
     END,
     INTENT,
-    KINDS,
     OPERATION,
     OPERATION_ID,
+    START,
     WITHDRAWN,
     RecordInvalid,
     decode_carry,
@@ -108,13 +107,14 @@ def _settle(folder: Folder, parked: Parked, found: Recovered) -> None:
     segments = folder.segments()
     unfinished = _Unfinished()
     for path in segments:
-        records = read_records(path)
+        records = read_records(path, START)
+        # What is left over in a segment after this is damage, and the shipper sets it aside.
         found.damaged_records += len(records.corrupt)
-        if records.torn_bytes:
-            if path == segments[-1] and not records.corrupt and _cut_torn_tail(path, records.torn_bytes):
-                found.torn_bytes += records.torn_bytes
-            else:
-                found.damaged_records += 1
+        if records.torn_bytes and path == segments[-1]:
+            _cut(path, records.torn_bytes)
+            found.torn_bytes += records.torn_bytes
+        elif records.torn_bytes:
+            found.damaged_records += 1
         for record in records.records:
             _read(unfinished, record, path, found)
     found.folders += 1
@@ -124,35 +124,12 @@ def _settle(folder: Folder, parked: Parked, found: Recovered) -> None:
         _write(folder, int(segments[-1].stem) + 1, list(_lost(unfinished, intents, folder.path.name, last_sign, found)))
 
 
-def _cut_torn_tail(path: Path, torn_bytes: int) -> bool:
-    """Cut what a kill left of the last write; False if it is no such tail but a damaged length. Raises OSError.
-
-    What is left over in a segment after this is damage, and the shipper sets it aside.
-    """
-    tail = path.read_bytes()[-torn_bytes:]
-    if _hides_a_record(tail):
-        return False
+def _cut(path: Path, torn_bytes: int) -> None:
+    """Cut what a kill left of the last write. Raises OSError."""
     before = path.stat()
     os.truncate(path, before.st_size - torn_bytes)
     # When it was changed is when the dead process last wrote.
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    return True
-
-
-def _hides_a_record(tail: bytes) -> bool:
-    """Whether a record is whole in there: one behind the first, or the first but for its length."""
-    for offset in range(len(tail) - HEADER.size + 1):
-        length, crc, kind = HEADER.unpack_from(tail, offset)
-        start = offset + HEADER.size
-        if not offset:
-            length = len(tail) - start
-        if (
-            kind in KINDS
-            and start + length <= len(tail)
-            and zlib.crc32(tail[start : start + length], zlib.crc32(bytes((kind,)))) == crc
-        ):
-            return True
-    return False
 
 
 def _read(unfinished: _Unfinished, record: Record, path: Path, found: Recovered) -> None:

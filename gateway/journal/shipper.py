@@ -124,13 +124,13 @@ class Shipper:
                 self._wait(Again(type(error).__name__))
 
     def _ship(self, sealed: Sealed) -> None:
-        found = read_records(sealed.path)
+        found = read_records(sealed.path, records.START)
         spans = records.spans(found.records)
         if spans and not self._deliver(spans):
             return
         if found.corrupt or found.torn_bytes:
             # Nobody writes to it any more and recovery cut what a dead writer tore: bytes left over are damage too.
-            reason = found.corrupt[0].reason if found.corrupt else f"{found.torn_bytes} bytes behind a wrong length"
+            reason = found.corrupt[0].reason if found.corrupt else f"{found.torn_bytes} bytes of a torn record"
             _log.error("%s is damaged (%s); it is kept among the parked", sealed.path, reason)
             self._journal.parked.damaged(sealed.path)
         self._outbox.done(sealed)

@@ -1,12 +1,13 @@
 """A segment keeps whole records and tells what it could not keep."""
 
+import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.segments import HEADER, Record, SegmentWriter, read_records
+from gateway.domain.segments import HEADER, Record, SegmentWriter, read_records, record_start
 
 
 def written(path: Path, *payloads: bytes) -> Path:
@@ -33,27 +34,55 @@ def test_a_torn_tail_is_cut_wherever_it_tears(tmp_path: Path) -> None:
         assert found.torn_bytes == end - first
 
 
-@given(bit=st.integers(0, 8 * 4 - 1))
-def test_a_flipped_bit_sets_one_record_aside_and_keeps_the_rest(
-    tmp_path_factory: pytest.TempPathFactory, bit: int
+PAYLOADS = st.lists(st.binary(max_size=40), min_size=1, max_size=6)
+
+
+@settings(max_examples=400)
+@given(payloads=PAYLOADS, where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_one_flipped_bit_anywhere_costs_its_own_record_alone(
+    tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], where: float, bit: int
 ) -> None:
-    path = written(tmp_path_factory.mktemp("seg") / "s", b"good", b"evil", b"more")
+    path = written(tmp_path_factory.mktemp("seg") / "s", *payloads)
+    whole = read_records(path).records
     data = bytearray(path.read_bytes())
-    start = HEADER.size + 4 + HEADER.size
-    data[start + bit // 8] ^= 1 << (bit % 8)
+    at = int(where * len(data))
+    data[at] ^= 1 << bit
     path.write_bytes(data)
+    hit = max(record.offset for record in whole if record.offset <= at)
     found = read_records(path)
-    assert [record.payload for record in found.records] == [b"good", b"more"]
-    assert [damage.reason for damage in found.corrupt] == ["the checksum does not hold"]
+    assert found.records == [record for record in whole if record.offset != hit]
+    (damage,) = found.corrupt
+    assert damage.offset == hit
+    assert at < damage.offset + damage.length
+    assert damage.reason
+    assert found.torn_bytes == 0
 
 
-def test_a_damaged_length_is_reported_not_followed(tmp_path: Path) -> None:
-    path = written(tmp_path / "s", b"good", b"lost")
-    data = bytearray(path.read_bytes())
-    data[HEADER.size + 4 + 3] = 0xFF
+@given(payloads=PAYLOADS, end=st.floats(0, 1))
+def test_a_segment_cut_anywhere_is_its_whole_records_and_a_torn_tail(
+    tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], end: float
+) -> None:
+    path = written(tmp_path_factory.mktemp("seg") / "s", *payloads)
+    whole = read_records(path).records
+    data = path.read_bytes()[: int(end * path.stat().st_size)]
     path.write_bytes(data)
+    kept = [record for record in whole if record.offset + HEADER.size + len(record.payload) <= len(data)]
     found = read_records(path)
-    assert [record.payload for record in found.records] == [b"good"]
+    assert (found.records, found.corrupt) == (kept, [])
+    assert found.torn_bytes == len(data) - sum(HEADER.size + len(record.payload) for record in kept)
+
+
+def test_a_damaged_length_is_reported_not_followed_and_a_large_record_is_searched_by_what_starts_one(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "s", random.Random(5).randbytes(4 * 1024 * 1024), b"behind")
+    data = bytearray(path.read_bytes())
+    data[3] = 0xFF
+    path.write_bytes(data)
+    start = record_start((1,), rb"beh")
+    assert [match.start() for match in start.finditer(data)] == [len(data) - HEADER.size - len(b"behind")]
+    found = read_records(path, start)
+    assert [record.payload for record in found.records] == [b"behind"]
     assert "a length of" in found.corrupt[0].reason
 
 

@@ -1,0 +1,93 @@
+"""Bits that flip on the disk, and writes cut short: caught, set aside with a reason and a count; the rest lands."""
+
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.sealed import list_segments
+from collector.settings import Limits
+from gateway.domain.segments import HEADER, Record, read_records
+from tests.collector.emitting import keys
+from tests.collector.house import House
+from tests.collector.spooled import kept
+
+ONE_SEGMENT = Limits(free_bytes_min=0, segment_rows_max=6)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+
+
+def filled(folder: Path, limits: Limits = ONE_SEGMENT) -> tuple[House, list[list[bytes]], Path, list[Record]]:
+    """A collector with three bodies of two spans in one segment; the spans, the segment and its records."""
+    house = House(folder, limits=limits)
+    bodies = [keys(2) for _ in range(3)]
+    for number, one in enumerate(bodies):
+        house.spool.append([kept(one)], now=0.0, now_ms=house.time.now_ms() + number)
+        house.books.received("gateway", 2)
+    house.spool.seal_if_due(0.0)
+    (path,) = list_segments(folder / "spool")
+    return house, bodies, path, read_records(path).records
+
+
+@settings(max_examples=25, deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_flipped_anywhere_in_a_sealed_segment_parks_its_body_with_a_reason_and_the_rest_lands(
+    tmp_path_factory: pytest.TempPathFactory, where: float, bit: int
+) -> None:
+    house, bodies, path, records = filled(tmp_path_factory.mktemp("collector"))
+    flipped = bytearray(path.read_bytes())
+    at = int(where * len(flipped))
+    flipped[at] ^= 1 << bit
+    path.write_bytes(flipped)
+    hit = max(number for number, record in enumerate(records) if record.offset <= at)
+    house.turns()
+    sound = [key for number, body in enumerate(bodies) if number != hit for key in body]
+    assert house.store.landed() == Counter(sound)
+    account = house.books.accounts()["gateway"]
+    assert (account.received, account.stored, account.parked, account.drift) == (6, 4, 2, 0)
+    assert house.metric("damaged_segments_total") == 1
+    aside = house.folder / "parked" / path.name
+    assert aside.read_bytes() == flipped
+    (reason,) = orjson.loads(aside.with_name(f"{path.name}.json").read_bytes())["damage"]
+    assert f"at {records[hit].offset}: " in reason
+    house.restart()
+    assert house.books.accounts()["gateway"] == account
+
+
+@settings(max_examples=15, deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_flipped_in_a_segment_that_was_open_at_a_kill_costs_its_own_body_alone(
+    tmp_path_factory: pytest.TempPathFactory, where: float, bit: int
+) -> None:
+    roomy = Limits(free_bytes_min=0)
+    house, bodies, path, records = filled(tmp_path_factory.mktemp("collector"), roomy)
+    flipped = bytearray(path.read_bytes())
+    at = int(where * len(flipped))
+    flipped[at] ^= 1 << bit
+    path.write_bytes(flipped)
+    hit = max(number for number, record in enumerate(records) if record.offset <= at)
+    house.restart()
+    house.turns()
+    assert house.store.landed() == Counter(key for n, body in enumerate(bodies) if n != hit for key in body)
+    assert house.metric("damaged_segments_total") == 1
+    assert (house.folder / "parked" / path.name).read_bytes() == flipped
+
+
+def test_a_write_cut_short_at_any_byte_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    house, bodies, path, records = filled(tmp_path / "whole")
+    data, last = path.read_bytes(), records[-1].offset
+    for end in (*range(last, last + HEADER.size + 2), *range(last + HEADER.size + 2, len(data), 17)):
+        folder = tmp_path / str(end)
+        (folder / "spool").mkdir(parents=True)
+        (folder / "spool" / path.name).write_bytes(data[:end])
+        house = House(folder)
+        house.turns()
+        assert house.store.landed() == Counter([*bodies[0], *bodies[1]])
+        assert house.metric("damaged_segments_total") == 0
+        assert house.books.accounts()["gateway"].drift == 0
