@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from hashlib import sha256
 from typing import NewType
 
 TenantId = NewType("TenantId", str)
@@ -54,3 +55,18 @@ def new_trace_id() -> TraceId:
 def new_span_id() -> SpanId:
     """A fresh W3C span id: 16 hexadecimal digits."""
     return SpanId(_digits())
+
+
+def derived_ids(*key: str) -> tuple[AttemptId, SpanId]:
+    """The ids of the attempt that a vendor's own names tell from all others: the same whoever asks, and whenever."""
+    digest = sha256("\0".join(key).encode()).hexdigest()
+    return AttemptId(digest[:32]), SpanId(digest[32:48])
+
+
+def response_ids(
+    *, provider: str, account: str, upstream: str, operation: str, response: str
+) -> tuple[AttemptId, SpanId]:
+    """The ids under which the usage of a response is on the books, whoever tells of it: the call that made it, or a
+    later look. `operation` is the span of the request that made it: small servers number their responses anew at each
+    start."""
+    return derived_ids(provider, account, upstream, "response", operation, response)

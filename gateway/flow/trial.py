@@ -18,7 +18,7 @@ from gateway.flow.answer import VendorAnswer
 from gateway.flow.blame import blame, is_error, status_of
 from gateway.flow.booking import book_attempt
 from gateway.flow.content import keeps_content, kept, with_request
-from gateway.flow.findings import identity_of, usage_of
+from gateway.flow.findings import identity_of, told_by, usage_of
 from gateway.flow.mask import masked
 from gateway.flow.plane import Plane
 from gateway.flow.seen import FIRST_TOKEN, GONE, shown_by_answer, shown_by_end
@@ -365,7 +365,7 @@ class Trial:
             self._show_breaker(shown_by_end(reason, stale=stale, spared=spared, retry_after_s=asked_s), now)
         move = self._move
         attempt = self.attempt = Attempt(
-            intent=self.intent,
+            intent=told_by(self.intent, completeness, response_id),
             ended_at=self.intent.started_at + round((now - self._began) * 1e9),
             outcome=outcome if self.sent else Outcome.REFUSED,
             error_type=reason or "",

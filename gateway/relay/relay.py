@@ -65,6 +65,11 @@ class Relay:
         raise AssertionError("each dialect says where its total stands")
 
     @property
+    def running(self) -> bool:
+        """The client was given something of which no end has come, and of which the vendor may tell later."""
+        return False
+
+    @property
     def usage_raw(self) -> str:
         """The JSON of the last usage seen, as the vendor wrote it; "" if there was none."""
         return raw_usage(self._usage_payload, self.usage) if self.usage is not None else ""

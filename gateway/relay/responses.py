@@ -52,6 +52,11 @@ class ResponsesRelay(Relay):
         """The usage came with the response's end: it is the vendor's total."""
         return self._usage_closes
 
+    @property
+    def running(self) -> bool:
+        """A response that the client was given, and whose end was not seen."""
+        return self.open and bool(self.response_id) and not self.finish_reason
+
     def broken(self, error: GatewayError) -> bytes:
         """An event of `type: error` whose number follows the last one that went on."""
         last = b"".join(NUMBER.findall(self._last)[-1:])
@@ -102,6 +107,7 @@ class ResponsesRelay(Relay):
             self.finish_reason = finish_reason(response if isinstance(response, dict) else {})
         elif fault := _fault(kind, fields):
             self.error = orjson.dumps({"error": fault})
+            self.finish_reason = "failed" if kind == FAILED else ""
             self.error_event = event
             return b""
         elif not self.token_seen:

@@ -5,15 +5,17 @@ Stands between a trial and who asked for it. A whole answer waits for the one co
 which names the response, and at its last, which names the pieces that later requests may refer to.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import orjson
 
 from gateway.domain import clock
-from gateway.domain.attempt import Attempt
+from gateway.domain.attempt import Attempt, Intent
 from gateway.domain.usage import Completeness
 from gateway.errors import GatewayError
 from gateway.flow.answer import VendorAnswer, parsed
@@ -23,7 +25,6 @@ from gateway.ladder.ladder import Tried
 from gateway.relay.responses import ENDINGS, FAILED
 from gateway.relay.sse import data_of, events
 from gateway.stored.ledger import Owned, storable
-from gateway.stored.metering import ENDED
 from gateway.stored.naming import Stored, brought_by
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,9 @@ class Keeper:
     def booked(self, attempt: Attempt) -> None:
         """See Owner."""
         self._attempt = attempt
+        if self._row is not None and attempt.completeness is Completeness.MEASURED:
+            row = replace(self._row, metered_ns=clock.unix_nanos())
+            self._plane.owners.claim([row]).add_done_callback(partial(_remembered, row))
         self._asker.booked(attempt)
 
     def flows(self, trial: Trial, piece: bytes) -> None:
@@ -77,9 +81,6 @@ class Keeper:
         """See Owner."""
         if self._held(lambda: self.streamed(trial)):
             return
-        row, attempt = self._row, self._attempt
-        if row is not None and row.metered_ns is None and attempt and attempt.completeness is Completeness.MEASURED:
-            self._plane.tasks.spawn(self._metered(replace(row, metered_ns=clock.unix_nanos())))
         self._asker.streamed(trial)
 
     def failed(self, trial: Trial, tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
@@ -93,7 +94,7 @@ class Keeper:
         return self._waiting is not None
 
     def _claim(self, trial: Trial, response: Mapping[str, object], pass_on: Callable[[], None]) -> None:
-        rows = rows_of(trial, response)
+        rows = rows_of(trial.intent, response, self._attempt)
         if self._row is not None:
             rows = [row for row in rows if row.key != self._row.key]
         elif rows and rows[0].kind is Stored.RESPONSE:
@@ -118,11 +119,10 @@ class Keeper:
 
         done.add_done_callback(recorded)
 
-    async def _metered(self, row: Owned) -> None:
-        try:
-            await self._plane.owners.save(row)
-        except GatewayError:
-            logger.error("that response %s is on the books was not remembered; a later look may add an attempt", row.id)
+
+def _remembered(row: Owned, done: "asyncio.Future[None]") -> None:
+    if not done.cancelled() and done.exception() is not None:
+        logger.error("that response %s is metered was not remembered; a later look writes the same span again", row.id)
 
 
 def response_in(piece: bytes) -> Mapping[str, object] | None:
@@ -139,12 +139,13 @@ def response_in(piece: bytes) -> Mapping[str, object] | None:
     return found
 
 
-def rows_of(trial: Trial, response: Mapping[str, object]) -> list[Owned]:
+def rows_of(intent: Intent, response: Mapping[str, object], attempt: Attempt | None) -> list[Owned]:
     """What that answer brings its caller: the response, unless it is not stored, and what it put out. Of one that is
-    not stored that is what comes encrypted: only the account that made it can read it."""
-    intent, now = trial.intent, clock.unix_nanos()
+    not stored that is what comes encrypted: only the account that made it can read it. `attempt` is the call that made
+    it, None while it is under way: until the books hold its usage, a later look is to add it."""
+    now = clock.unix_nanos()
+    metered = attempt is not None and attempt.completeness is Completeness.MEASURED
     stored = response.get("store") is not False
-    running = response.get("background") is True and response.get("status") not in ENDED
     brought = [(kind, id_) for kind, id_ in brought_by(response) if storable(id_)]
     if not stored:
         encrypted = _encrypted(response)
@@ -165,7 +166,7 @@ def rows_of(trial: Trial, response: Mapping[str, object]) -> list[Owned]:
             parent=whole if kind is not Stored.RESPONSE and isinstance(whole, str) else "",
             trace_id=intent.trace_id,
             span_id=intent.parent_span_id,
-            metered_ns=None if running and kind is Stored.RESPONSE else now,
+            metered_ns=now if metered and kind is Stored.RESPONSE else None,
         )
         for kind, id_ in brought
     ]

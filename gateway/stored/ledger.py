@@ -111,7 +111,8 @@ COLUMNS = tuple(field.name for field in fields(Owned))
 
 
 def claim(connection: Connection, rows: Iterable[Owned]) -> list[Owned]:
-    """Record each as its tenant's; those that are another's already are returned, and are nobody's from now on."""
+    """Record each as its tenant's, and of those that are already, that they are metered; those that are another's are
+    returned, and are nobody's from now on."""
     contested = []
     for row in rows:
         found = connection.execute(select(OWNERS.c.tenant).where(*_is(row))).scalar_one_or_none()
@@ -120,6 +121,9 @@ def claim(connection: Connection, rows: Iterable[Owned]) -> list[Owned]:
         elif found != row.tenant:
             connection.execute(update(OWNERS).where(*_is(row)).values(tenant=NOBODY))
             contested.append(row)
+        elif row.metered_ns is not None:
+            unmetered = OWNERS.c.metered_ns.is_(None)
+            connection.execute(update(OWNERS).where(*_is(row), unmetered).values(metered_ns=row.metered_ns))
     return contested
 
 
@@ -180,7 +184,7 @@ def results_of(connection: Connection, batch: Owned) -> list[Owned]:
 
 
 def unmetered(connection: Connection, kind: Stored) -> int:
-    """How many have ended (batches) or were left to run (responses), and none has fetched what they used."""
+    """How many have ended (batches) or are not metered yet (responses), and none has fetched what they used."""
     query = select(func.count()).select_from(OWNERS).where(OWNERS.c.kind == kind, OWNERS.c.metered_ns.is_(None))
     if kind is Stored.BATCH:
         query = query.where(OWNERS.c.done_ns.is_not(None))

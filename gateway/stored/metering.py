@@ -5,7 +5,6 @@ after a crash, or made twice at a time, writes the same spans, which land once. 
 remembered beside the owner, so an ordinary second fetch writes nothing at all.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +17,19 @@ from gateway.budgets.spent import spent_usd
 from gateway.control.database import ControlUnavailable
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Outcome
-from gateway.domain.ids import Account, Alias, AttemptId, RequestId, SpanId, TenantId, TierName, TraceId, UpstreamId
+from gateway.domain.ids import (
+    Account,
+    Alias,
+    AttemptId,
+    RequestId,
+    SpanId,
+    TenantId,
+    TierName,
+    TraceId,
+    UpstreamId,
+    derived_ids,
+    response_ids,
+)
 from gateway.domain.rate_card import RateBook, processing_tier
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
@@ -180,7 +191,7 @@ def late_intent(
     upstream = config.upstreams.get(UpstreamId(home(config, row) or row.upstream))
     endpoint = plane.upstreams[upstream.name].endpoint if upstream is not None else None
     at = _made_at(row, body)
-    attempt_id, span_id = derived_ids(row, key)
+    attempt_id, span_id = late_ids(row, key)
     when = datetime.fromtimestamp(at / 1e9, UTC)
     tier = processing_tier(service_tier)
     card = config.rate_cards.in_force(provider=row.provider, account=row.account, model=row.model, at=when, tier=tier)
@@ -231,10 +242,14 @@ def late_attempt(intent: Intent, body: Mapping[str, object], service_tier: str, 
     )
 
 
-def derived_ids(row: Owned, key: tuple[str, ...]) -> tuple[AttemptId, SpanId]:
-    """The ids of the attempt with that key: the same whoever asks, and whenever."""
-    digest = hashlib.sha256("\0".join((row.provider, row.account, row.upstream, row.kind, *key)).encode()).hexdigest()
-    return AttemptId(digest[:32]), SpanId(digest[32:48])
+def late_ids(row: Owned, key: tuple[str, ...]) -> tuple[AttemptId, SpanId]:
+    """The ids of the attempt with that key. A response's span is the one under which the call that made it tells of its
+    usage, if it gets to: whichever of the two comes to the books first, the other does not land."""
+    if row.kind is Stored.RESPONSE:
+        return response_ids(
+            provider=row.provider, account=row.account, upstream=row.upstream, operation=row.span_id, response=row.id
+        )
+    return derived_ids(row.provider, row.account, row.upstream, row.kind, *key)
 
 
 def book(plane: Plane, attempt: Attempt) -> None:

@@ -28,7 +28,7 @@ class StoredState:
         self.metering: set[tuple[str, str, str]] = set()
         """Keys of the objects whose usage is being put on the books now."""
         self.unmetered = {"batch": 0, "response": 0}
-        """What ended, or was left to run, and was never fetched; as last counted."""
+        """What ended, was left to run or was cut, and was never fetched; as last counted."""
         self._owners = owners
 
     def vendors_of(self, tenant: str) -> Vendors:
@@ -74,7 +74,7 @@ class StoredState:
         )
         yield gauge(
             "tollway_stored_unmetered",
-            "Batches that ended and background responses whose usage nobody has fetched.",
+            "Batches that ended, and responses, whose usage nobody has fetched.",
             ("kind",),
             (((kind,), count) for kind, count in self.unmetered.items()),
         )

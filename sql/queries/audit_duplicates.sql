@@ -1,6 +1,6 @@
 -- What landed more than once in a window, by UTC hour: an attempt id or a span key (neither may), or an answer id (two
--- attempts, one answer: a vendor that repeats ids, or a call recorded twice), or a call of an application that two spans of
--- its emitters report (double_emitter; whose they are, tollway.double_emitters says). No rows: nothing did.
+-- attempts that were measured: a vendor that repeats ids, or a call recorded twice), or a call of an application that two
+-- spans of its emitters report (double_emitter; whose they are, tollway.double_emitters says). No rows: nothing did.
 SELECT toDateTime64(toStartOfHour(first_at), 3, 'UTC') AS hour, kind, count() AS keys, sum(copies - 1) AS extra
 FROM
 (
@@ -19,7 +19,7 @@ FROM
     SELECT min(started_at) AS first_at, 'response_id' AS kind, uniqExact(attempt_id) AS copies
     FROM tollway.attempts
     WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
-      AND response_id != ''
+      AND response_id != '' AND completeness = 'measured'
     GROUP BY provider, response_id
     HAVING copies > 1
     UNION ALL

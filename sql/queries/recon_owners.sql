@@ -28,11 +28,12 @@ SELECT
 FROM tollway.rated_attempts AS rated
 WHERE billable
   AND started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
-  -- A response left to run in the background: where its end is in the store, that is what the vendor bills for it.
-  AND NOT (finish_reason IN ('queued', 'in_progress') AND (trace_id, parent_span_id, upstream) IN (
+  -- A response that was left to run or whose stream was cut: what the vendor told later, when it was looked at, is what it
+  -- bills. A look sent no request, by which it is known.
+  AND NOT ((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (
       SELECT trace_id, parent_span_id, upstream
       FROM tollway.attempts
-      WHERE completeness = 'measured' AND response_id != ''
+      WHERE route = '/v1/responses' AND request_bytes = 0 AND completeness = 'measured'
         AND started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
         AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))
 GROUP BY tenant, alias, tier, fallback_depth, fallback_reason,

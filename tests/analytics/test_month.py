@@ -19,7 +19,7 @@ from gateway.domain.money import plain
 from gateway.domain.usage import Usage
 from sql import clients
 from tests.analytics.invoice_files import csv_file, empty_bucket, row
-from tests.analytics.landed import attempt, land
+from tests.analytics.landed import attempt, land, told_later
 from tests.analytics.recon_builders import DAY, IN, OUT, card, instant
 from tests.conftest import RunningStore
 
@@ -121,8 +121,7 @@ def test_what_began_a_background_response_is_evidence_only_until_its_end_is_in_t
     land(writer, began)
     before = reconcile_month(reader, MONTH, now=NOW)
     assert (before.by_class[VarianceClass.VOLUME], before.accounts[0].unmeasured) == (Decimal("0.00021"), 1)
-    same = {name: began[name] for name in ("trace_id", "parent_span_id")}
-    land(writer, attempt("2026-11-03T09:59:59", finish_reason="stop", route="/v1/responses", **same))
+    land(writer, told_later(began))
     after = reconcile_month(reader, MONTH, now=NOW)
     assert after.variance == 0
     assert (after.accounts[0].unmeasured, after.by_class[VarianceClass.VOLUME]) == (0, 0)

@@ -9,7 +9,7 @@ from analytics import rate_cards, spend
 from analytics.windows import Window, month_window
 from gateway.domain.usage import Usage
 from sql import clients
-from tests.analytics.landed import attempt, land
+from tests.analytics.landed import attempt, land, told_later
 from tests.analytics.recon_builders import card, instant
 from tests.conftest import RunningStore
 
@@ -58,6 +58,36 @@ def test_a_request_with_two_attempts_is_one_request(writer, reader):
     land(writer, first, second)
     assert spend.by_alias_tenant(reader, NOVEMBER).select("requests", "attempts").rows() == [(1, 2)]
     assert spend.by_day_depth(reader, NOVEMBER)["requests"].to_list() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"outcome": "ok", "finish_reason": "queued"},
+        {"outcome": "cancelled", "finish_reason": "in_progress"},
+        {"outcome": "lost", "finish_reason": ""},
+    ],
+    ids=str,
+)
+def test_a_response_whose_usage_is_told_later_is_one_measured_attempt(writer, reader, left):
+    began = attempt(completeness="unknown", route="/v1/responses", **left)
+    land(writer, began)
+    before = spend.kpis(reader, NOVEMBER).current
+    assert (before.requests, before.attempts, before.unmeasured, before.cost_usd) == (1, 1, 1, 0)
+    land(writer, told_later(began))
+    now = spend.kpis(reader, NOVEMBER).current
+    assert (now.requests, now.attempts, now.unmeasured, now.cost_usd) == (1, 1, 0, COST)
+    for frame in (spend.breakdown, spend.by_alias_tenant, spend.by_day_depth):
+        assert frame(reader, NOVEMBER).select("attempts", "unmeasured", "cost_usd").rows() == [(1, 0, COST)]
+
+
+def test_a_response_that_was_cut_before_a_retry_stays_unmeasured(writer, reader):
+    """The vendor may bill both: only what was told later, of the one that the client knows, takes a place."""
+    cut = attempt(completeness="unknown", route="/v1/responses", outcome="timeout")
+    same = {name: cut[name] for name in ("trace_id", "parent_span_id")}
+    land(writer, cut, attempt(route="/v1/responses", attempt_index=1, **same))
+    now = spend.kpis(reader, NOVEMBER).current
+    assert (now.attempts, now.unmeasured) == (2, 1)
 
 
 @pytest.mark.parametrize(
