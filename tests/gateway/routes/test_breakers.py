@@ -363,7 +363,9 @@ async def test_a_region_recovers_by_its_own_breakers_probes_and_its_recovery_tim
     upstream: ScriptedUpstream, alternate: ScriptedUpstream
 ) -> None:
     upstream.always = error(500)
-    async with gateway(regional([upstream, alternate], breaker={**SHORT, "cooldown_s": 0.5})) as served:
+    promise = {"interactive": {"sla": {"recovery_s": 0.1}}}
+    config = regional([upstream, alternate], breaker={**SHORT, "cooldown_s": 0.5}, tiers=promise)
+    async with gateway(config) as served:
         for tenant in ("acme", "globex", "initech"):
             for _ in range(2):
                 await ask(served, KEYS[tenant])
@@ -387,6 +389,7 @@ async def test_a_region_recovers_by_its_own_breakers_probes_and_its_recovery_tim
     assert metrics["tollway_region_recovery_seconds", place] == recovered.open_seconds
     assert metrics["tollway_region_brownout", place] == 0
     assert metrics["tollway_region_brownouts_total", place] == 1
+    assert metrics["tollway_region_recoveries_late_total", place | {"interactive"}] == 1
 
 
 async def test_with_nowhere_else_to_go_a_client_is_told_when_to_come_back(upstream: ScriptedUpstream) -> None:
