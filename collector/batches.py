@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, Self
 
+import orjson
+
 from collector.framing import without
 from collector.otlp import digest
-from collector.records import SpoolRecord
+from collector.records import LENGTH, SpoolRecord
 from collector.refusals import Refused
 
 Ranges = tuple[tuple[int, int], ...]
@@ -72,6 +74,19 @@ class Batch:
         )
 
 
+def encode_landed(batches: Sequence[Batch]) -> bytes:
+    """The payload of a LANDED record."""
+    return LENGTH.pack(0) + orjson.dumps({"landed": [batch.as_json() for batch in batches]})
+
+
+def decode_landed(payload: bytes) -> tuple[Batch, ...]:
+    """What `encode_landed` was given. Raises ValueError for anything else."""
+    try:
+        return tuple(Batch.from_json(raw) for raw in orjson.loads(payload[LENGTH.size :])["landed"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a list of batches: {error}") from None
+
+
 class PayloadLost(Exception):
     """The bytes of a batch cannot be made again: its segment is gone or damaged since it was planned."""
 
@@ -87,6 +102,8 @@ class SegmentContent:
 
     records: Mapping[int, SpoolRecord] = field(default_factory=dict)
     damage: tuple[str, ...] = ()
+    landed: tuple[Batch, ...] | None = None
+    """The batches of it that landed, where that is written behind its records."""
 
     def spans(self) -> dict[str, int]:
         """Readable spans by sender."""

@@ -28,6 +28,8 @@ from collector.verdicts import backoff_s
 log = logging.getLogger("tollway.collector.lander")
 
 TAKE_S = 0.2
+TIDY_S = 1.0
+"""The longest wait: kept segments have to make room in time, though the store be away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Lander:
     def turn(self) -> float:
         """Do the one thing that is next; returns the seconds to wait before another. Raises OSError, StoreDown."""
         now = self._clocks.monotonic()
+        self._spool.tidy(now_ms=self._clocks.now_ms())
         if now < self._away_until:
             return self._away_until - now
         self._restore()
@@ -138,7 +141,7 @@ class Lander:
                 log.exception("landing failed and is tried again")
                 wait_s = self._leave("landing failed")
             if wait_s:
-                self._stopping.wait(wait_s)
+                self._stopping.wait(min(wait_s, TIDY_S))
         self._store.close()
 
     def _restore(self) -> None:
@@ -232,7 +235,7 @@ class Lander:
         if any(work.open.batch.segment == number for work in self._works) or number not in self._held:
             return
         self._content = (0, SegmentContent())
-        self._spool.release(self._held.pop(number), now_ms=self._clocks.now_ms())
+        self._spool.release(self._held.pop(number), self._ledger.released(number), now_ms=self._clocks.now_ms())
         horizon_ms = self._clocks.now_ms() - int(self._limits.horizon_s * 1000)
         keep_since_ms = max(horizon_ms, self._horizon.oldest_ms or horizon_ms)
         self._ledger.prune(keep_since_ms=keep_since_ms, on_disk=self._held.keys())

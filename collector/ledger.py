@@ -7,7 +7,7 @@ with it. The plans also carry the keys of their spans and the digests of their b
 
 import logging
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
@@ -66,6 +66,8 @@ class LedgerState:
     """Segments that have a plan."""
     accounts: dict[str, Account] = field(default_factory=dict)
     """Of planned segments only; `pending` are the rows of open batches."""
+    landed: dict[int, list[Batch]] = field(default_factory=dict)
+    """The batches that landed whole, by segment, of segments that are not released yet."""
 
     def plan(self, plan: SegmentPlan) -> None:
         """Enter a plan; a second time changes nothing."""
@@ -94,6 +96,8 @@ class LedgerState:
         """Enter a batch's end."""
         ended = self.open.pop(batch_id, None)
         if ended:
+            if stored == ended.batch.rows:
+                self.landed.setdefault(ended.batch.segment, []).append(ended.batch)
             self._enter(ended.batch.sender, stored=stored, parked=parked, pending=-ended.batch.rows)
 
     def _enter(self, sender: str, **move: int) -> None:
@@ -110,8 +114,13 @@ class _File:
 class Ledger:
     """The ledger on disk and what it adds up to. Not thread-safe: the lander owns it."""
 
-    def __init__(self, folder: Path, remember: Callable[[SegmentPlan], None], *, now_ms: int) -> None:
-        """Reads what is there, giving each plan to `remember`, oldest first. Raises OSError."""
+    def __init__(
+        self, folder: Path, remember: Callable[[SegmentPlan], None], *, now_ms: int, on_disk: Container[int] = ()
+    ) -> None:
+        """Reads what is there, giving each plan to `remember`, oldest first. `on_disk` are the segments not released.
+
+        Raises OSError.
+        """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self.state = LedgerState()
@@ -123,6 +132,7 @@ class Ledger:
         paths = sorted(folder.glob(f"*{SUFFIX}"))
         for path in paths:
             self._replay(path, remember)
+            self.state.landed = {n: batches for n, batches in self.state.landed.items() if n in on_disk}
         if self.damaged:
             self.began_ms = now_ms  # Also for the starts after this one, when the damaged file may be gone.
         self._suspect = False
@@ -158,6 +168,10 @@ class Ledger:
         """Enter a batch's end: how many of its spans the store has, how many are parked, and why. Raises OSError."""
         self._write(Kind.END, {"batch_id": batch_id, "stored": stored, "parked": parked, "reason": reason})
         self.state.end(batch_id, stored=stored, parked=parked)
+
+    def released(self, segment: int) -> list[Batch]:
+        """Forget which batches of a segment landed; those batches."""
+        return self.state.landed.pop(segment, [])
 
     def prune(self, *, keep_since_ms: int, on_disk: Set[int]) -> None:
         """Delete files whose every plan is older, ended, and whose segments are not on disk any more."""

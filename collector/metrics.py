@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from collector.books import Account
+from collector.keeping import Cause
 from collector.spool import Spool
 
 PREFIX = "tollway_collector_"
@@ -88,6 +89,13 @@ class BooksOnShow(Collector):
             drift.add_metric([sender], account.drift)
         yield from (spans, pending, drift)
         yield GaugeMetricFamily(PREFIX + "spool_bytes", "Kept and not released.", value=self._spool.bytes)
+        kept = self._spool.kept
+        yield GaugeMetricFamily(PREFIX + "kept_segments", "Landed, and kept for a replay.", value=len(kept))
+        yield GaugeMetricFamily(PREFIX + "kept_bytes", "Of these, bytes.", value=kept.bytes)
+        gone = CounterMetricFamily(PREFIX + "kept_gone", "Kept segments let go of, by why.", labels=["cause"])
+        for cause in Cause:
+            gone.add_metric([cause], kept.gone[cause])
+        yield gone
         yield GaugeMetricFamily(
             PREFIX + "refusing", "1 while everything is answered 503.", value=int(self._spool.refusing is not None)
         )

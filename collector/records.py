@@ -1,7 +1,8 @@
 """What the spool keeps of one request: who sent it and when, what spans are in it, and its bytes.
 
 A BODY record is a header (JSON, its length before it as u16), the span keys joined, and the inflated OTLP bytes. A
-RESENT record is a header alone: a body that was acknowledged a second time, which the books want to know of.
+RESENT record is a header alone: a body that was acknowledged a second time, which the books want to know of. A LANDED
+record stands behind the others in a segment that is kept: the batches of it that landed.
 """
 
 import struct
@@ -21,9 +22,10 @@ class Kind(IntEnum):
 
     BODY = 1
     RESENT = 2
+    LANDED = 3
 
 
-START = record_start(Kind, rb'..\{"sender":')
+START = record_start(Kind, rb'..\{"(?:sender|landed)":')
 """By its header's first key a record is found where the one before it is damaged."""
 
 

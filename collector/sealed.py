@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.batches import SegmentContent
-from collector.records import START, SpoolRecord, decode
+from collector.batches import Batch, SegmentContent, decode_landed
+from collector.records import START, Kind, SpoolRecord, decode
 from gateway.domain.segments import read_records
 
 SUFFIX = ".segment"
@@ -45,12 +45,16 @@ def read_segment(path: Path) -> SegmentContent:
         return SegmentContent(damage=("the file is gone",))
     damage = [f"{stretch.length} bytes at {stretch.offset}: {stretch.reason}" for stretch in found.corrupt]
     records: dict[int, SpoolRecord] = {}
+    landed: tuple[Batch, ...] | None = None
     for record in found.records:
         try:
-            records[record.offset] = decode(record.kind, record.payload)
+            if record.kind == Kind.LANDED:
+                landed = decode_landed(record.payload)
+            else:
+                records[record.offset] = decode(record.kind, record.payload)
         except ValueError as error:
             damage.append(f"the record at {record.offset}: {error}")
-    return SegmentContent(records, tuple(damage))
+    return SegmentContent(records, tuple(damage), landed)
 
 
 def cut_torn_tail(path: Path) -> int:

@@ -151,9 +151,14 @@ def _open(settings: CollectorSettings) -> _Parts:
     clocks = Clocks(monotonic=clock.monotonic, now_ms=_now_ms)
     horizon = Horizon(horizon_s=limits.horizon_s, keys_max=limits.horizon_keys_max)
     recent = RecentBodies(horizon_s=limits.horizon_s, bodies_max=limits.horizon_bodies_max)
-    ledger = Ledger(settings.folder / "ledger", lambda plan: _remember(plan, horizon, recent), now_ms=_now_ms())
-    horizon.forget(_now_ms())
     spool_folder = settings.folder / "spool"
+    ledger = Ledger(
+        settings.folder / "ledger",
+        lambda plan: _remember(plan, horizon, recent),
+        now_ms=_now_ms(),
+        on_disk={segment_number(path) for path in list_segments(spool_folder)},
+    )
+    horizon.forget(_now_ms())
     found = _read_spool(spool_folder, ledger, recent)
     spool = Spool(spool_folder, limits, waiting=found.waiting, held=found.held)
     books = Books(found.accounts)
@@ -204,10 +209,10 @@ def _read_spool(folder: Path, ledger: Ledger, recent: RecentBodies) -> _Found:
     found = _Found([], [], dict(ledger.state.accounts))
     for path in list_segments(folder):
         number = segment_number(path)
-        if number in ledger.state.planned:
-            found.held.append(Segment(number, path, path.stat().st_size))
-            continue
         size = cut_torn_tail(path)
+        if number in ledger.state.planned:
+            found.held.append(Segment(number, path, size))
+            continue
         content = read_segment(path)
         spans = content.spans()
         found.waiting.append(Segment(number, path, size, spans))

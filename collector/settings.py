@@ -77,8 +77,10 @@ class Limits:
     """Spans remembered at most, about 100 bytes of memory each."""
     horizon_bodies_max: int = 100_000
     """Bodies remembered at most."""
-    retention_s: float = 0.0
+    keep_s: float = 24 * 3600.0
     """How long a landed segment is kept, so that it could be landed again; 0 = not at all."""
+    keep_bytes_max: int = 2 * GIB
+    """Kept of them at most; the oldest go first, and before the disk comes down to twice `free_bytes_min`."""
     retry_s_max: float = 15.0
     """The longest pause between two tries of an insert."""
     set_aside_max: int = 64

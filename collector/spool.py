@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.batches import Batch
+from collector.keeping import Bounds, Keeping
 from collector.records import Kind, SpoolRecord, encode
 from collector.sealed import SUFFIX, Segment
 from collector.settings import Limits
@@ -21,6 +23,8 @@ from gateway.domain.segments import SegmentWriter, sync_folder
 log = logging.getLogger("tollway.collector.spool")
 
 RECHECK_S = 1.0
+KEPT = "landed"
+"""The folder of kept segments, within the spool's."""
 
 
 @dataclass(slots=True)
@@ -53,8 +57,7 @@ class Spool:
         Raises OSError.
         """
         self._folder = folder
-        self._landed = folder / "landed"
-        self._landed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.kept = Keeping(folder / KEPT, Bounds(keep_s=limits.keep_s, bytes_max=limits.keep_bytes_max))
         self._limits = limits
         self._changed = threading.Condition()
         self._sealed: deque[Segment] = deque(waiting)
@@ -137,18 +140,18 @@ class Spool:
                 self._changed.wait(timeout_s)
             return self._sealed.popleft() if self._sealed else None
 
-    def release(self, segment: Segment, *, now_ms: int) -> None:
-        """Let go of a segment whose every span is landed or parked: delete it, or keep it for the retention time."""
+    def release(self, segment: Segment, landed: Sequence[Batch] = (), *, now_ms: int) -> None:
+        """Let go of a segment whose every span is landed or parked: it is kept for a time, if those batches landed."""
         try:
-            if self._limits.retention_s > 0:
-                segment.path.rename(self._landed / f"{segment.number}-{now_ms}{SUFFIX}")
-            else:
-                segment.path.unlink(missing_ok=True)
+            self.kept.keep(segment, landed, now_ms)
         except OSError as error:
             log.error("segment %s could not be let go, which the next start does: %s", segment.path.name, error)
-        self._forget_landed(now_ms)
         with self._changed:
             self._bytes -= segment.size
+
+    def tidy(self, *, now_ms: int) -> None:
+        """Let go of kept segments whose time is over or whose room is wanted."""
+        self.kept.tidy(now_ms=now_ms, bytes_lacking=2 * self._limits.free_bytes_min - self._free_bytes())
 
     def _open(self, now: float, now_ms: int) -> _Active:
         # The clock numbers the segments, so that a number is never used twice, even where the folder was emptied.
@@ -179,19 +182,16 @@ class Spool:
             active.writer.path.unlink()
 
     def _need_room(self, size: int) -> None:
-        disk = os.statvfs(self._folder)
-        free = disk.f_bavail * disk.f_frsize
+        free = self._free_bytes()
         if free - size < self._limits.free_bytes_min:
             raise OSError(f"{free} bytes are free on the disk and {self._limits.free_bytes_min} must stay so")
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
 
     def _refuse(self, error: OSError, now: float) -> None:
         if not self._disk_refusal:
             log.error("nothing is taken until the disk can be written: %s", error)
         self._disk_refusal = f"the disk cannot be written: {error.strerror or error}"
         self._recheck_at = now + RECHECK_S
-
-    def _forget_landed(self, now_ms: int) -> None:
-        oldest_ms = now_ms - self._limits.retention_s * 1000
-        for path in self._landed.glob(f"*{SUFFIX}"):
-            if int(path.name.removesuffix(SUFFIX).partition("-")[2]) <= oldest_ms:
-                path.unlink(missing_ok=True)

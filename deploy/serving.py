@@ -47,6 +47,8 @@ def collector(settings: Settings) -> None:
         inflight_bytes_max=4 * section.max_body_bytes,
         sender_inflight_bytes_max=3 * section.max_body_bytes,
         spool_bytes_max=section.spool_max_bytes,
+        keep_s=section.spool_keep_hours * 3600,
+        keep_bytes_max=section.spool_keep_max_bytes,
     )
     run(
         CollectorSettings(

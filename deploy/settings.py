@@ -52,6 +52,9 @@ class CollectorSection(Section):
     senders: Annotated[dict[str, SenderEntry], BeforeValidator(named)] = Field(default_factory=dict)
     max_body_bytes: int = Field(default=67_108_864, ge=1024)
     spool_max_bytes: int = Field(default=4_294_967_296, ge=1_048_576)
+    spool_keep_hours: float = Field(default=24, ge=0, le=8760)
+    """How long what landed is kept for `tollway replay-spool`; 0 = not at all."""
+    spool_keep_max_bytes: int = Field(default=2_147_483_648, ge=0)
 
 
 class DashboardsSection(Section):

@@ -52,7 +52,8 @@ class House:
     def restart(self) -> None:
         """Everything in memory is lost."""
         self.horizon = Horizon(horizon_s=self.limits.horizon_s, keys_max=1000)
-        self.ledger = Ledger(self.folder / "ledger", self._remember, now_ms=self.time.now_ms())
+        on_disk = {segment_number(path) for path in list_segments(self.folder / "spool")}
+        self.ledger = Ledger(self.folder / "ledger", self._remember, now_ms=self.time.now_ms(), on_disk=on_disk)
         waiting, held = [], []
         self.books = Books(self.ledger.state.accounts)
         for path in list_segments(self.folder / "spool"):

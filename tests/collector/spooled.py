@@ -1,5 +1,8 @@
 """Segments and their content, built in memory or on disk."""
 
+import contextlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 from collector.batches import SegmentContent
@@ -57,3 +60,14 @@ def sealed(folder: Path, *records: SpoolRecord) -> Segment:
     segment = spool.take(0.0)
     assert segment
     return segment
+
+
+@contextlib.contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """What a full disk does to a write, without one: it is cut short, then fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from collector.keeping import list_kept
 from collector.otlp import span_keys, split_keys
 from collector.records import SpoolRecord
-from collector.sealed import list_segments
+from collector.sealed import list_segments, read_segment
+from collector.spool import KEPT
 from tests.collector.emitting import keys
 from tests.collector.house import House
 from tests.collector.pretend_store import Fault, PretendStore
@@ -93,6 +95,11 @@ def lived_through(folder: Path, reaper: Reaper, monkeypatch: pytest.MonkeyPatch)
     (why,) = (folder / "parked").glob("*.json")
     assert poison in split_keys(span_keys(why.with_suffix(".otlp").read_bytes()))
     assert list_segments(folder / "spool") == []
+    replayable = [batch for one in list_kept(folder / "spool" / KEPT) for batch in read_segment(one.path).landed or ()]
+    assert len({batch.batch_id for batch in replayable}) == len(replayable)
+    assert {batch.batch_id: batch.rows for batch in replayable} == {
+        name: len(rows) for name, rows in store.rows.items()
+    }
     assert house.books.accounts()["app"].stored == 1
     return deaths == 0
 

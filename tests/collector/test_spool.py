@@ -1,7 +1,4 @@
-import contextlib
 import os
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from collector.sealed import Segment, cut_torn_tail, list_segments, read_segment
 from collector.settings import Limits
 from collector.spool import Spool, should_seal
 from gateway.domain.segments import HEADER
+from tests.collector.spooled import no_file_above
 
 ROOMY = Limits(free_bytes_min=0)
 
@@ -46,17 +44,6 @@ def flip(path: Path, offset: int) -> None:
     data = bytearray(path.read_bytes())
     data[offset] ^= 0xFF
     path.write_bytes(bytes(data))
-
-
-@contextlib.contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """What a full disk does to a write, without one: it is cut short, then fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("one", [record(), record(3, kind=Kind.RESENT), record(1, spans=0)])
@@ -206,17 +193,4 @@ def test_a_first_group_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
     with no_file_above(10), pytest.raises(OSError, match="too large"):
         spool.append([record(1)], now=0.0, now_ms=5)
     assert list_segments(tmp_path) == []
-    assert spool.bytes == 0
-
-
-@pytest.mark.parametrize(("retention_s", "kept"), [(0.0, 0), (60.0, 1)])
-def test_a_landed_segment_is_kept_for_the_retention_time(tmp_path: Path, retention_s: float, kept: int) -> None:
-    spool = Spool(tmp_path, Limits(free_bytes_min=0, segment_rows_max=1, retention_s=retention_s))
-    for now_ms in (1_000, 100_000):
-        spool.append([record(1)], now=0.0, now_ms=now_ms)
-        spool.seal_if_due(0.0)
-        segment = spool.take(0.0)
-        assert segment
-        spool.release(segment, now_ms=now_ms)
-    assert len(list((tmp_path / "landed").iterdir())) == kept
     assert spool.bytes == 0
