@@ -38,9 +38,9 @@ class RateCardsContested(RuntimeError):
 def load(client: Client, cards: Sequence[RateCard], *, now: datetime) -> int:
     """Make the store's rate cards exactly `cards`; returns how many there are.
 
-    A second table is filled and exchanged for the live one in one step. The same cards again change nothing. Raises
-    RateCardInvalid when two of them would be in force at once, or when one would not come back from the store as it is;
-    RateCardsContested when another loader puts other cards in force meanwhile.
+    A second table is filled, and its rows take the place of the live one's in one step. The same cards again
+    change nothing. Raises RateCardInvalid when two of them would be in force at once, or when one would not come back
+    from the store as it is; RateCardsContested when another loader puts other cards in force meanwhile.
     """
     book = RateBook(cards)
     for card in book.cards:
@@ -49,11 +49,13 @@ def load(client: Client, cards: Sequence[RateCard], *, now: datetime) -> int:
     for _ in range(LOADS_MAX):
         if _stored(client) == wanted:
             return len(wanted)
+        if not book.cards:
+            sql.execute(client, "rate_card_clear")
+            continue
         sql.execute(client, "rate_card_clear_next")
-        if book.cards:
-            rows = [_row(card, now) for card in book.cards]
-            client.insert("tollway.rate_cards_next", rows, column_names=_COLUMNS)
-        sql.execute(client, "rate_card_exchange")
+        rows = [_row(card, now) for card in book.cards]
+        client.insert("tollway.rate_cards_next", rows, column_names=_COLUMNS)
+        sql.execute(client, "rate_card_replace")
     if _stored(client) != wanted:
         raise RateCardsContested(f"the store's rate cards are not those loaded {LOADS_MAX} times: who else loads them?")
     return len(wanted)

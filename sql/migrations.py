@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from sql.tokens import statements
+from sql.placement import Placement
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -26,7 +26,14 @@ _IS_THERE = "SELECT 1 FROM system.tables WHERE database = 'tollway' AND name = '
 _APPLIED = "SELECT version, any(name), any(checksum) FROM tollway.schema_migrations GROUP BY version"
 _VIEWS_ARE_THERE = "SELECT 1 FROM system.tables WHERE database = 'tollway' AND name = 'schema_views'"
 _VIEWS = "SELECT name, argMax(checksum, applied_at) FROM tollway.schema_views GROUP BY name"
-SETTINGS = {"max_execution_time": 0, "wait_end_of_query": 1}
+SETTINGS: dict[str, str | int] = {"max_execution_time": 0, "wait_end_of_query": 1}
+CLUSTER_SETTINGS: dict[str, str | int] = {
+    "distributed_ddl_output_mode": "throw",
+    "distributed_ddl_task_timeout": 180,
+    "alter_sync": 2,
+    "replication_wait_for_inactive_replica_timeout": 60,
+}
+"""On a cluster a statement is done when every server has done it; a server that is away is an error, and named."""
 
 
 class MigrationError(RuntimeError):
@@ -45,18 +52,6 @@ class Migration:
     def checksum(self) -> str:
         """SHA-256 of the file, whatever its line ends."""
         return hashlib.sha256(self.text.replace("\r\n", "\n").encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where tables live: on one server, or replicated over a cluster."""
-
-    engine: str = "MergeTree"
-    on_cluster: str = ""
-
-    def fill(self, text: str) -> str:
-        """The text with its two placeholders filled in."""
-        return text.replace("{engine}", self.engine).replace("{on_cluster}", self.on_cluster)
 
 
 def available() -> list[Migration]:
@@ -116,9 +111,10 @@ def pending(client: "Client") -> list[str]:
 
 
 def _run(client: "Client", migration: Migration, place: Placement) -> None:
-    for number, statement in enumerate(statements(place.fill(migration.text)), start=1):
+    settings = SETTINGS | CLUSTER_SETTINGS if place.cluster else SETTINGS
+    for number, statement in enumerate(place.statements(migration.text), start=1):
         try:
-            client.command(statement, settings=SETTINGS)
+            client.command(statement, settings=settings)
         except DatabaseError as fault:
             raise MigrationError(f"{migration.name}, statement {number}: {fault}") from fault
 

@@ -85,7 +85,7 @@ async def afetch(client: "AsyncClient", name: str, **params: object) -> pl.DataF
 
 
 def execute(client: "Client", name: str, **params: object) -> None:
-    """Run a file that is not a SELECT (INSERT SELECT, ALTER, EXCHANGE ...), and wait for its end."""
+    """Run a file that is not a SELECT (INSERT SELECT, ALTER, TRUNCATE ...), and wait for its end."""
     statement = load(name)
     statement.check(params)
     client.command(statement.text, parameters=bind(statement, params))

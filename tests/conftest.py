@@ -94,10 +94,12 @@ class RunningStore:
         return code
 
 
-def launch(data_dir: Path, listen: str = "127.0.0.1:0", **environment: str) -> RunningStore:
+def launch(
+    data_dir: Path, listen: str = "127.0.0.1:0", module: str = "sql.embedded", **environment: str
+) -> RunningStore:
     """Start a store and wait until it answers. Raises AssertionError with its own words when it does not come up."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sql.embedded", "--data-dir", str(data_dir), "--listen", listen],
+        [sys.executable, "-m", module, "--data-dir", str(data_dir), "--listen", listen],
         cwd=ROOT, env=os.environ | environment, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

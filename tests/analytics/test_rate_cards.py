@@ -65,7 +65,7 @@ def test_cards_that_are_there_twice_are_put_right(writer, reader):
 
 
 class Rival:
-    """A client whose every exchange of tables is followed by another loader's."""
+    """A client whose every set of cards is followed by another loader's."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class Rival:
 
     def command(self, text: str, **options: object) -> object:
         done = self._client.command(text, **options)
-        if "EXCHANGE" in text:
+        if "REPLACE PARTITION" in text:
             self._client.command("TRUNCATE TABLE tollway.rate_cards")
         return done
 

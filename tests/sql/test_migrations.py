@@ -9,7 +9,8 @@ import sql
 from gateway.domain import clock
 from gateway.telemetry.spans import SpanEncoder
 from sql import landing, migrations
-from sql.migrations import Migration, MigrationError, Placement, available, pending, views
+from sql.migrations import Migration, MigrationError, available, pending, views
+from sql.placement import Placement
 from tests.gateway import facts
 
 pytestmark = pytest.mark.slow
@@ -94,7 +95,7 @@ def test_a_file_that_fails_half_way_is_finished_by_the_next_run(fresh):
 
 def test_a_store_killed_between_two_statements_is_finished_after_it_reopens(start_store, tmp_path):
     store = start_store(tmp_path / "data")
-    for statement in migrations.statements(Placement().fill(available()[1].text))[:2]:
+    for statement in Placement().statements(available()[1].text)[:2]:
         sql.migrate(store.writer, now=clock.utc_now(), migrations=[FOUNDATION])
         store.writer.command(statement)
     store.kill()
@@ -125,7 +126,7 @@ def test_statements_do_no_harm_when_they_are_applied_again(fresh):
     land(fresh, SpanEncoder("w").attempt(facts.attempt()))
     before = spans(fresh)
     for migration in (*available(), *views()):
-        for statement in migrations.statements(Placement().fill(migration.text)):
+        for statement in Placement().statements(migration.text):
             fresh.writer.command(statement)
     assert spans(fresh) == before
     land(fresh, SpanEncoder("w").attempt(facts.attempt()))
@@ -161,14 +162,6 @@ def test_a_batch_that_is_landed_again_with_its_token_is_stored_once(start_store,
     for _ in range(2):
         land(store, twice, "batch")
         assert len(spans(store)) == 1
-
-
-def test_a_cluster_differs_in_two_words_only():
-    placed = Placement(engine="ReplicatedMergeTree", on_cluster="ON CLUSTER main").fill(available()[1].text)
-    assert "CREATE TABLE IF NOT EXISTS tollway.spans ON CLUSTER main" in placed
-    assert "ENGINE = ReplicatedMergeTree\n" in placed
-    assert "{engine}" not in placed
-    assert "{on_cluster}" not in placed
 
 
 def test_two_files_of_one_number_are_refused(tmp_path, monkeypatch):

@@ -1,0 +1,2 @@
+-- Leaves no card in force.
+TRUNCATE TABLE tollway.rate_cards
