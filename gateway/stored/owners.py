@@ -1,6 +1,7 @@
 """Who owns what vendors keep, for the event loop: a bounded memory in front of the table of owners.
 
-A claim is durable when it is answered: those who claim at the same time share one commit. Nothing that is not the
+A claim is durable when it is answered: those who claim at the same time share one commit, and one that cannot be
+recorded fails alone. Nothing that is not the
 asking tenant's own is ever found, whether it is another's or nobody's. Only found rows are remembered: an id forgotten
 by another process is found here a while longer, by its owner alone, and the vendor then says that it is gone.
 """
@@ -10,12 +11,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from gateway.control.database import ControlUnavailable, Database
-from gateway.errors import OwnersUnavailable, UpstreamFailed
+from gateway.errors import GatewayError, OwnersUnavailable, UpstreamFailed
 from gateway.flow.tasks import Tasks
 from gateway.stored import ledger
 from gateway.stored.ledger import Owned, storable
@@ -32,6 +33,10 @@ PARTS = (Stored.ITEM, Stored.CONTAINER)
 Result = TypeVar("Result")
 
 
+Claim: TypeAlias = "tuple[tuple[Owned, ...], asyncio.Future[None]]"
+"""What is claimed, and who waits for it."""
+
+
 class Owners:
     """The owners, as one process knows them."""
 
@@ -40,7 +45,7 @@ class Owners:
         self._loop = loop
         self._tasks = tasks
         self._known: dict[tuple[str, Stored, str], Owned] = {}
-        self._waiting: list[tuple[tuple[Owned, ...], asyncio.Future[None]]] = []
+        self._waiting: list[Claim] = []
         self._committing = False
         self.contested = 0
         """Ids that a vendor gave to two tenants."""
@@ -112,17 +117,33 @@ class Owners:
     async def _commit(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
-            rows = [row for claimed, _ in waiting for row in claimed]
             try:
-                contested = set(await self.ask(partial(ledger.claim, rows=rows)))
-            except OwnersUnavailable as error:
-                for _, done in waiting:
-                    if not done.done():
-                        done.set_exception(OwnersUnavailable(error.message, retry_after_s=error.retry_after_s))
-                continue
-            for claimed, done in waiting:
-                self._settle(claimed, contested, done)
+                await self._commit_together(waiting)
+            except Exception:  # noqa: BLE001 - Told by the claim that it is the fault of; it is to keep nobody else.
+                for claim in waiting:
+                    await self._commit_alone(claim)
         self._committing = False
+
+    async def _commit_together(self, waiting: Sequence[Claim]) -> None:
+        """In one transaction. Raises whatever is unexpected; then none of them is recorded."""
+        rows = [row for claimed, _ in waiting for row in claimed]
+        try:
+            contested = set(await self.ask(partial(ledger.claim, rows=rows)))
+        except OwnersUnavailable as error:
+            for _, done in waiting:
+                _fail(done, OwnersUnavailable(error.message, retry_after_s=error.retry_after_s))
+            return
+        for claimed, done in waiting:
+            self._settle(claimed, contested, done)
+
+    async def _commit_alone(self, claim: Claim) -> None:
+        claimed, done = claim
+        try:
+            await self._commit_together([claim])
+        except Exception:
+            named = ", ".join(f"{row.kind} {row.id} at {row.upstream}" for row in claimed)
+            logger.exception("a fault of ours: whose this is could not be recorded: %s", named)
+            _fail(done, OwnersUnavailable("Whose this is could not be recorded. Retry later.", retry_after_s=5))
 
     def _settle(self, claimed: tuple[Owned, ...], contested: set[Owned], done: "asyncio.Future[None]") -> None:
         for row in claimed:
@@ -147,3 +168,8 @@ class Owners:
         self._known[row.tenant, row.kind, row.id] = replace(row, object="") if row.object else row
         while len(self._known) > REMEMBERED_MAX:
             del self._known[next(iter(self._known))]
+
+
+def _fail(done: "asyncio.Future[None]", error: GatewayError) -> None:
+    if not done.done():
+        done.set_exception(error)
