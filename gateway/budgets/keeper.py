@@ -183,6 +183,14 @@ class BudgetKeeper:
         for name in self._limits:
             self.bound(name).leased(ZERO, used.get(name, ZERO))
 
+    async def read_again(self, name: str) -> MonthBound:
+        """That bound in the month that is now, with what all processes have used of it. Raises ControlUnavailable."""
+        bound = self.bound(name)
+        async with bound.lock:
+            used = await self._database.aside(partial(spend.used_of, month=bound.month))
+            bound.leased(ZERO, used.get(name, ZERO))
+        return bound
+
     async def lease(self, bound: MonthBound, usd: Decimal) -> None:
         """See to it that `usd` can be reserved, if the month's limit still covers it. Raises ControlUnavailable."""
         bound.asked_usd += usd

@@ -3,6 +3,7 @@
 A request of a tenant without bounds that needs no fallback has none of this looked at.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from gateway.budgets.keeper import Bound, BudgetKeeper, Hold, MonthBound, renewal
@@ -11,7 +12,7 @@ from gateway.domain import clock
 from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard
 from gateway.errors import BudgetExhausted, BudgetUnavailable, GatewayError
-from gateway.ladder.ladder import Funds, Quote, Send
+from gateway.ladder.ladder import NO_QUOTE, Funds, Quote, Send
 
 NOTHING = Decimal(0)
 
@@ -68,7 +69,21 @@ class Purse:
         except ControlUnavailable:
             self._unavailable = True
 
-    def refusal(self, quote: Quote) -> GatewayError:
+    async def check(self, quote: Callable[[], Quote]) -> None:
+        """See that the tenant's month could pay for that at worst, without reserving it; `quote` is asked where a bound
+        is to be kept. Raises BudgetExhausted, BudgetUnavailable."""
+        if self._whole is None:
+            return
+        try:
+            bound = await self._keeper.read_again(self._whole)
+        except ControlUnavailable:
+            self._unavailable = True
+            raise self.refusal(NO_QUOTE) from None
+        asked = quote()
+        if asked.worst_usd is None or asked.worst_usd > bound.left_usd:
+            raise self.refusal(asked, "a shorter file costs less")
+
+    def refusal(self, quote: Quote, way_out: str = "a smaller max_tokens costs less") -> GatewayError:
         """Why the first choice cannot be paid for, in the words of its tenant's own budget."""
         if self._unavailable:
             return BudgetUnavailable("Your budget cannot be checked at present. Retry later.", retry_after_s=5)
@@ -80,7 +95,7 @@ class Purse:
         return BudgetExhausted(
             f"Your budget of ${plain(bound.limit_usd)} for {bound.month} has ${plain(bound.left_usd)} left, and this "
             f"request could cost ${plain(quote.worst_usd)}. It renews at {renewal(now):%Y-%m-%dT%H:%M:%SZ}; "
-            "a smaller max_tokens costs less."
+            f"{way_out}."
         )
 
     def _months(self, move: Send) -> tuple[MonthBound, ...]:

@@ -8,10 +8,12 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from gateway.catalogue import Route
 from gateway.config import Upstream
 from gateway.domain import clock
 from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest, StoredElsewhere
 from gateway.stored import ledger
+from gateway.stored.affording import admit
 from gateway.stored.call import Call, ClientGone
 from gateway.stored.files import ASKED_AT_ONCE
 from gateway.stored.gate import where
@@ -46,8 +48,9 @@ async def create(call: Call) -> Response:
     if source.purpose != BATCH or not source.model:
         raise InvalidRequest("That file is not one of requests: upload it with `purpose` batch.", param="input_file_id")
     upstream = call.place_of(source)
-    _check_place(call, source.alias, upstream)
+    route = _checked_route(call, source.alias, upstream)
     await _check_names(call, named_in(body, fields), upstream.name)
+    await admit(call.plane, call.tenant, route, source, fields.get("endpoint"))
     answer = await call.vendors.whole(
         upstream, "POST", ("batches",), headers={"content-type": "application/json"}, content=orjson.dumps(fields)
     )
@@ -160,12 +163,13 @@ async def _asked_after(call: Call, rows: list[Owned]) -> list[Owned]:
     return [row for row in found if isinstance(row, Owned)]
 
 
-def _check_place(call: Call, alias: str, upstream: Upstream) -> None:
+def _checked_route(call: Call, alias: str, upstream: Upstream) -> Route:
     """The alias may still be asked for, and may run there. Raises UnknownModel, NotAllowed, InvalidRequest."""
     route = call.plane.catalogue.find(call.tenant, alias, None)
     if not serves(upstream, route, call.tenant.name, FOR_BATCHES):
         message = f"No batches of the model {alias!r} are taken where that file is; upload it again."
         raise InvalidRequest(message, param="input_file_id")
+    return route
 
 
 async def _check_names(call: Call, named: Named, upstream: str) -> None:

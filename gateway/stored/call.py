@@ -17,7 +17,7 @@ from gateway.domain import clock
 from gateway.domain.attempt import Operation, Outcome
 from gateway.domain.ids import Alias, TenantId, TierName, UpstreamId, new_span_id
 from gateway.domain.reasons import Reason
-from gateway.errors import GatewayError, QuotaExhausted, UpstreamFailed
+from gateway.errors import BudgetExhausted, BudgetUnavailable, GatewayError, QuotaExhausted, UpstreamFailed
 from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.stored.gate import home, unknown
@@ -151,6 +151,8 @@ async def served(call: Call, work: Work) -> Response:
         reason = Reason.CALLER_ERROR if error.status < 500 else Reason.SERVER_ERROR
         if isinstance(error, QuotaExhausted):
             reason = Reason.QUOTA_EXHAUSTED
+        elif isinstance(error, BudgetExhausted | BudgetUnavailable):
+            reason = Reason.BUDGET_EXHAUSTED
         call.book(Outcome.REFUSED if error.status < 500 else Outcome.ERROR, error.status, reason)
         raise
     except VendorRefused as refused:

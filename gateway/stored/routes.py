@@ -21,6 +21,7 @@ ERRORS = {
     504: "What keeps it did not answer in time.",
 }
 BAD_REQUEST = {400: "The request is not one; `param` names the field, and a fault in a batch's file its line."}
+UNPAID = {402: "The tenant's month could not pay for it."}
 TOO_LARGE = {413: "The file is longer than gateway.max_file_bytes."}
 
 JSON_BODY: dict[str, Any] = {
@@ -95,7 +96,8 @@ ROUTES: tuple[Described, ...] = (
     ("GET", "/v1/files/{id}", files.retrieve, "A file", {}, {}),
     ("DELETE", "/v1/files/{id}", files.delete, "Delete a file", {}, {}),
     ("GET", "/v1/files/{id}/content", files.content, "A file's content", {}, {}),
-    ("POST", "/v1/batches", batches.create, "Run a file of requests", JSON_BODY, BAD_REQUEST | {413: "Too long."}),
+    ("POST", "/v1/batches", batches.create, "Run a file of requests", JSON_BODY,
+     BAD_REQUEST | UNPAID | {413: "Too long."}),
     ("GET", "/v1/batches", batches.listing, "Your batches", {"parameters": BATCH_QUERY}, BAD_REQUEST),
     ("GET", "/v1/batches/{id}", batches.retrieve, "A batch", {}, {}),
     ("POST", "/v1/batches/{id}/cancel", batches.cancel, "Cancel a batch", {}, {}),

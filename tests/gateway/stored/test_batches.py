@@ -1,11 +1,15 @@
 """Batches: run on a tenant's own file, and metered once, when their results are fetched."""
 
 import asyncio
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.control import spend
 from gateway.control.database import MEMORY, Database
 from gateway.domain.attempt import Attempt
 from tests.gateway.fakes import FakeBooks, Line, Received, ScriptedUpstream
@@ -94,17 +98,103 @@ async def test_usage_is_metered_when_the_results_are_fetched_and_a_second_fetch_
 async def test_what_a_batch_cost_is_on_its_tenants_month_once_and_is_never_refused_though_it_goes_beyond_it(
     upstream: ScriptedUpstream, vault: Vault
 ) -> None:
-    """Two lines of 10 and of 1 and 3 tokens, at half of $1 and $2 a million: $14 a million."""
-    async with gateway(routing(upstream.url, **priced_batches("0.00001"))) as served, served.client() as client:
+    """Three million tokens in and one out, at half of $1 and $2 a million."""
+    dear = {"prompt_tokens": 3_000_000, "completion_tokens": 1_000_000, "total_tokens": 4_000_000}
+    async with gateway(routing(upstream.url, **priced_batches("2"))) as served, served.client() as client:
         batch, _ = await run(client)
-        vault.finish(batch, result_line(1), error_line(2), result_line(3))
+        vault.finish(batch, result_line(1, usage=dear), error_line(2))
         for _ in range(2):
             assert (await fetch(client, batch)).status_code == 200
             await until(lambda: not served.plane.stored.metering)
         (state,) = served.plane.budgets.state()
         refused = await client.post("/v1/chat/completions", json=chat_request(max_tokens=1))
-    assert (state["used_usd"], state["left_usd"]) == ("0.000014", "0")
+    assert (state["used_usd"], state["left_usd"]) == ("2.5", "0")
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "budget_exhausted")
+
+
+async def begin(client: httpx.AsyncClient, file: str, endpoint: str = "/v1/chat/completions") -> httpx.Response:
+    body = {"input_file_id": file, "endpoint": endpoint, "completion_window": "24h"}
+    return await client.post("/v1/batches", json=body)
+
+
+async def test_a_batch_that_the_month_cannot_pay_for_is_not_begun_and_what_was_begun_stays_free_to_use(
+    upstream: ScriptedUpstream, vault: Vault, tmp_path: Path
+) -> None:
+    """Another gateway on the same control database spent the month."""
+    control = Database.under(tmp_path)
+    config = routing(upstream.url, **priced_batches("1"))
+    async with gateway(config, database=control) as served, served.client() as client:
+        batch, file = await run(client)
+        month = served.plane.budgets.state()[0]["month"]
+        control.run(partial(spend.add, bound="tenant/acme", month=month, usd=Decimal("0.999")))
+        refused = await begin(client, file)
+        free = [
+            await client.get(f"/v1/batches/{batch}"),
+            await client.get("/v1/batches"),
+            await client.post(f"/v1/batches/{batch}/cancel"),
+            await upload(client, line(1), "batch"),
+        ]
+    control.close()
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["type"]) == (402, "budget_exhausted", "insufficient_quota")
+    assert "has $0.001 left" in error["message"]
+    assert (len(vault.batches), [got.status_code for got in free]) == (1, [200] * 4)
+    assert [op.error_type for op in served.books.operations if op.http_status == 402] == ["budget_exhausted"]
+
+
+async def test_a_batch_of_a_model_without_a_price_is_not_begun_under_a_budget(
+    upstream: ScriptedUpstream, vault: Vault
+) -> None:
+    changes = {**priced_batches("1"), "rate_cards": []}
+    async with gateway(routing(upstream.url, **changes)) as served, served.client() as client:
+        file = (await upload(client, line(1), "batch")).json()["id"]
+        refused = await begin(client, file)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (402, "model")
+
+
+async def test_a_batch_is_not_begun_where_its_tenants_budget_cannot_be_asked(
+    upstream: ScriptedUpstream, vault: Vault
+) -> None:
+    async with gateway(routing(upstream.url, **priced_batches("1"))) as served, served.client() as client:
+        file = (await upload(client, line(1), "batch")).json()["id"]
+        served.plane.budgets._database = Database("sqlite:////nonexistent/x.sqlite3")
+        refused = await begin(client, file)
+        served.plane.budgets._database = served.plane.database
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "budget_unavailable")
+
+
+async def test_embeddings_need_no_price_of_answers(upstream: ScriptedUpstream, vault: Vault) -> None:
+    changes = priced_batches("1")
+    for card in changes["rate_cards"]:
+        card["per_million_tokens"] = {"input": "1"}
+    async with gateway(routing(upstream.url, **changes)) as served, served.client() as client:
+        file = (await upload(client, line(1), "batch")).json()["id"]
+        got = [(await begin(client, file, f"/v1/{kind}")).status_code for kind in ("embeddings", "chat/completions")]
+    assert got == [200, 402]
+
+
+async def test_a_batch_and_a_background_response_count_among_their_tenants_requests_per_minute(
+    upstream: ScriptedUpstream, vault: Vault
+) -> None:
+    tenants = {"acme": {"requests_per_minute": 2}}
+    async with gateway(routing(upstream.url, tenants=tenants)) as served, served.client() as client:
+        batch, file = await run(client)
+        made = await client.post("/v1/responses", json={"model": "fast", "input": "Hi", "background": True})
+        refused = await begin(client, file)
+        chat = await client.post("/v1/chat/completions", json=chat_request())
+        free = [await client.get(f"/v1/batches/{batch}"), await client.get(f"/v1/responses/{made.json()['id']}")]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exhausted")
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    assert ([got.status_code for got in free], chat.status_code, len(vault.batches)) == ([200, 200], 429, 1)
+
+
+@pytest.mark.parametrize("kind", [{"store": True}, {"background": True}])
+async def test_a_response_that_the_month_cannot_pay_for_is_not_made(
+    upstream: ScriptedUpstream, vault: Vault, kind: dict[str, bool]
+) -> None:
+    async with gateway(routing(upstream.url, **priced_batches("0.001"))) as served, served.client() as client:
+        refused = await client.post("/v1/responses", json={"model": "fast", "input": "Hi", **kind})
+    assert (refused.status_code, refused.json()["error"]["code"], vault.responses) == (402, "budget_exhausted", {})
 
 
 async def test_a_batch_without_a_card_of_its_tier_is_charged_at_the_default_price_and_not_nothing(
