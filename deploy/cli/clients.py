@@ -105,12 +105,11 @@ def _gone(routing: RoutingConfig, uses: list[Use]) -> list[dict[str, str]]:
             needed.setdefault(rung.upstream, set()).add(rung.model)
     found = []
     for told in probe(routing.upstreams[UpstreamId(name)] for name in sorted(needed)):
-        place = f"upstreams.{told.upstream}"
         if told.problem:
-            found.append({"place": place, "problem": told.problem})
+            found.append({"place": told.place, "problem": told.problem})
         elif told.models is None:
-            say(f"tollway: {place} does not list its models; it was not checked")
+            say(f"tollway: {told.place} does not list its models; it was not checked")
         else:
             missing = sorted(needed[told.upstream] - told.models)
-            found += [{"place": place, "problem": f"the model {model} is gone"} for model in missing]
+            found += [{"place": told.place, "problem": f"the model {model} is gone"} for model in missing]
     return found

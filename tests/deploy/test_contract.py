@@ -210,6 +210,35 @@ async def test_a_probe_says_which_models_are_gone_and_which_upstream_does_not_an
         await silent.stop()
 
 
+async def test_a_probe_asks_every_host_and_heeds_no_proxy_and_no_netrc_of_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = [ScriptedUpstream(), ScriptedUpstream(), ScriptedUpstream()]
+    for host in hosts:
+        await host.start()
+        host.always = answer({"object": "list", "data": [{"id": "m0"}]})
+    hosts[2].always = answer({"object": "list", "data": [{"id": "other"}]})
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n", "utf-8")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    try:
+        pool = {"u0": {"hosts": [host.url for host in hosts[1:]], "api_key": ""}}
+        config = str(written(tmp_path, hosts[0].url, hosts[0].url, upstreams=pool))
+        code, told, _ = await run("contract", "check", frozen(tmp_path, use()), "--probe", "--json", "--config", config)
+    finally:
+        for host in hosts:
+            await host.stop()
+    assert (code, told["upstreams"][0]) == (
+        3,
+        {"place": "upstreams.u0.hosts[1]", "problem": "the model m0 is gone"},
+    )
+    asked = [host.received[0] for host in hosts]
+    assert [request.headers.get("authorization") for request in asked] == [None] * 3
+
+
 async def test_a_probe_keeps_the_query_of_an_upstreams_address_behind_the_route(tmp_path: Path) -> None:
     upstream = ScriptedUpstream()
     await upstream.start()
