@@ -17,7 +17,7 @@ import orjson
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent
 from gateway.domain.usage import Completeness
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OwnersUnavailable
 from gateway.flow.answer import VendorAnswer, parsed
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Owner, Trial
@@ -121,7 +121,8 @@ class Keeper:
 
 
 def _remembered(row: Owned, done: "asyncio.Future[None]") -> None:
-    if not done.cancelled() and done.exception() is not None:
+    # Of one that is nobody's by now, since its id was given twice, nothing is to be remembered.
+    if not done.cancelled() and isinstance(done.exception(), OwnersUnavailable):
         logger.error("that response %s is metered was not remembered; a later look writes the same span again", row.id)
 
 
