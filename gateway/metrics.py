@@ -67,6 +67,7 @@ class Metrics:
         self.seconds = Histogram()
         self.first_token = Histogram()
         self.queue = Histogram()
+        self.hedges = Counter()
         self.sla_missed = Counter()
         self.reloads = Counter()
         self._gauges: list[Callable[[], Iterable[Metric]]] = []
@@ -100,6 +101,11 @@ class Metrics:
             "tollway_first_token_seconds", "From an attempt's start to its first token.", ("alias", "tier", "upstream")
         )
         yield self.queue.family("tollway_queue_seconds", "Waiting for a slot.", ("tier",))
+        yield self.hedges.family(
+            "tollway_hedges",
+            "Second calls beside a late one: started, won, lost, refused.",
+            ("alias", "tier", "result"),
+        )
         yield self.sla_missed.family(
             "tollway_sla_missed", "Requests that did not get what their tier promises.", ("tier", "promise")
         )

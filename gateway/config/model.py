@@ -114,6 +114,11 @@ class RoutingFile(Section):
         for tier, own in alias.tiers.items():
             if tier not in self.tiers:
                 faults.append(Fault(f"aliases.{name}.tiers.{tier}", "no such tier" + did_you_mean(tier, self.tiers)))
+            elif (own.hedge_after_s or 0) >= (total_s := self.tiers[tier].total_timeout_s):
+                problem = f"not less than the tier's total_timeout_s of {total_s:g}, so nothing would ever be hedged"
+                faults.append(
+                    Fault(f"aliases.{name}.tiers.{tier}.hedge_after_s", f"{problem}; lower it, or 0 for never")
+                )
             faults += self._rung_faults(name, f"tiers.{tier}.targets", own.targets or ())
             faults += self._rung_faults(name, f"tiers.{tier}.fallback", own.fallback or ())
         slots = self.tiers[alias.tier].max_inflight if alias.tier in self.tiers else alias.max_inflight

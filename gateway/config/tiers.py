@@ -60,7 +60,10 @@ class Tier(Section):
     retries: int = Field(default=0, ge=0, le=10)
     """How often one rung is tried again before the next one."""
     max_attempts: int = Field(default=8, ge=1, le=32)
-    """Retries and rungs of one request together."""
+    """Retries, rungs and the hedge of one request together."""
+    hedge_after_s: float | None = Field(default=None, gt=0, le=86_400)
+    """A call without a token, or without its whole answer, for so long has the next rung started beside it; None =
+    never."""
     micro_batch_ms: int = Field(default=0, ge=0, le=60_000)
     """How long equal requests are gathered into one upstream call; 0 = not at all."""
     max_batch_tokens: int = Field(default=0, ge=0)
@@ -83,6 +86,8 @@ class Tier(Section):
             raise ValueError("max_inflight_per_tenant is more than max_inflight")
         if self.max_inflight_per_session > self.max_inflight:
             raise ValueError("max_inflight_per_session is more than max_inflight")
+        if self.hedge_after_s is not None and self.hedge_after_s >= self.total_timeout_s:
+            raise ValueError("hedge_after_s is not less than total_timeout_s, so nothing would ever be hedged")
         if self.micro_batch_ms and not self.max_queue:
             raise ValueError("micro_batch_ms gathers requests in the tier's queue, but max_queue is 0; give it room")
         return self

@@ -142,6 +142,8 @@ class AliasTier(Section):
     targets: tuple[Target, ...] | None = Field(default=None, min_length=1)
     fallback: tuple[Rung, ...] | None = None
     retries: int | None = Field(default=None, ge=0, le=10)
+    hedge_after_s: float | None = Field(default=None, ge=0, le=86_400)
+    """0 = never."""
 
 
 class AliasConfig(Section):
@@ -152,7 +154,7 @@ class AliasConfig(Section):
     targets: tuple[Target, ...] = Field(min_length=1)
     fallback: tuple[Rung, ...] = ()
     tiers: Annotated[dict[str, AliasTier], BeforeValidator(named)] = Field(default_factory=dict)
-    """Other targets, ladder or retries in a tier."""
+    """Other targets, ladder, retries or hedges in a tier."""
     max_output_tokens: int = Field(default=16_384, ge=1)
     """The most an answer can hold where the request does not say: what a worst case is reckoned with."""
     max_inflight: int = Field(default=0, ge=0)

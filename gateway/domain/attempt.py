@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     """The gateway hung up on the upstream."""
     CANCELLED = "cancelled"
-    """The client hung up, so the gateway did."""
+    """The client hung up, so the gateway did; or another call answered first."""
     LOST = "lost"
     """The gateway died; the vendor may have billed it."""
     REFUSED = "refused"
@@ -57,7 +57,7 @@ class Intent:
     fallback_depth: int
     """0 on the alias's first choice; the rung's number on its ladder."""
     fallback_reason: str = ""
-    """Why the attempt before this one did not do; "" at depth 0."""
+    """Why the attempt before this one did not do, or `hedge` beside one that runs; "" at depth 0."""
     estimated_cost_usd: Decimal | None = None
     """Estimated marginal cost of this attempt; None = no price known, or not estimated."""
     rate_card: str = ""

@@ -20,6 +20,7 @@ BLAMELESS = frozenset(
         Reason.CONTENT_FILTER,
         Reason.CLIENT_CANCELLED,
         Reason.GATEWAY_SHUTDOWN,
+        Reason.HEDGE_LOST,
         Reason.JOURNAL_FULL,
     }
 )

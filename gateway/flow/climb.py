@@ -1,7 +1,8 @@
 """One request's way down its ladder, up to each call: the thin loop around the pure ladder.
 
 It asks for the next move, puts on the books what is passed over, sees to pauses, leases and breakers' tickets, and
-comes back with a call to make, or with none left to make and what the client is to be told.
+comes back with a call to make, or with none left to make and what the client is to be told. A hedge is asked for in the
+same way.
 """
 
 import asyncio
@@ -23,7 +24,22 @@ from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.throttle import soonest
 from gateway.flow.verdict import may_relay, verdict
-from gateway.ladder.ladder import NO_QUOTE, GiveUp, Known, Move, Quote, Rung, Send, Skip, Step, Tried, Wait, next_move
+from gateway.ladder.ladder import (
+    FINAL,
+    NO_QUOTE,
+    GiveUp,
+    Known,
+    Move,
+    Quote,
+    Rung,
+    Send,
+    Skip,
+    Step,
+    Tried,
+    Wait,
+    hedge_move,
+    next_move,
+)
 
 
 class Go(NamedTuple):
@@ -38,7 +54,9 @@ class Go(NamedTuple):
 class Climb:
     """One request's."""
 
-    __slots__ = ("_lost", "_pause", "_paused", "_plane", "_purse", "_record", "_refused", "_tenant", "tried")
+    __slots__ = (
+        "_lost", "_not_beside", "_pause", "_paused", "_plane", "_purse", "_record", "_refused", "_tenant", "tried",
+    )  # fmt: skip
 
     def __init__(self, plane: Plane, record: RequestRecord, tenant: Tenant) -> None:
         self._plane = plane
@@ -50,11 +68,12 @@ class Climb:
         self._lost = False
         self._refused = NO_QUOTE
         """What the last rung that was not covered would have cost."""
+        self._not_beside: tuple[Tried, ...] = ()
+        """What was passed over for a hedge, but not by the ladder."""
         self.tried: list[Tried] = []
 
     def next(self, again: Callable[[], None]) -> Go | GiveUp | None:
         """The call to make; or None, and `again` is called when it is time to ask again."""
-        record = self._record
         while True:
             move = self._move()
             if isinstance(move, GiveUp):
@@ -62,27 +81,32 @@ class Climb:
             if isinstance(move, Wait):
                 self._pause = self._plane.loop.call_later(move.seconds, self._try_again, again)
                 return None
-            if isinstance(move, Skip):
-                self._pass_over(move, move.reason)
-                continue
-            hold = None
-            if move.quote.worst_usd is not None:
-                hold = self._purse.hold(move, record.card(move.rung))
-                if hold is None:
-                    self._plane.tasks.spawn(self._lease(move, again))
-                    return None
-            key = Key(record.route.alias.name, record.tenant, move.rung.upstream)
-            last = move.rung is record.route.rungs[-1] or self._was_spared(move.rung)
-            ticket = self._plane.breakers.admit(key, record.route.tier.name, clock.monotonic(), last=last)
-            if ticket is not None:
-                return Go(move, ticket, hold)
-            if hold is not None:
-                hold.release()
-            self._pass_over(move, Reason.BREAKER_OPEN, spared=not last and self._plane.breakers.ramps(key))
+            last = move.rung is self._record.route.rungs[-1] or self._was_spared(move.rung)
+            planned = self._cleared(move, again, last=last) if isinstance(move, Send) else move
+            if not isinstance(planned, Skip):
+                return planned
+            if planned.reason is Reason.BUDGET_EXHAUSTED:
+                self._refused = planned.quote
+            spared = planned is not move and not last and self._plane.breakers.ramps(self._key(planned.rung))
+            self.book_refused(planned.rung, planned.reason, planned.because, planned.quote)
+            self.failed(Tried(planned.rung.depth, planned.reason, called=False, spared=spared))
+
+    def beside(self, running: Rung, again: Callable[[], None]) -> Go | GiveUp | None:
+        """The same for a call to make beside the one that runs on that rung."""
+        known = self._known()
+        while True:
+            step = self._step()
+            move = hedge_move(step._replace(tried=step.tried + self._not_beside), running, known)
+            planned = self._cleared(move, again, last=False) if isinstance(move, Send) else move
+            if not isinstance(planned, Skip):
+                return planned
+            self.book_refused(planned.rung, planned.reason, planned.because, planned.quote)
+            self._not_beside += (Tried(planned.rung.depth, planned.reason, called=False),)
 
     def failed(self, tried: Tried) -> None:
-        """The last call did not answer."""
-        self.tried.append(tried)
+        """A call did not answer. Of two beside each other, one after which no other can help has the last word."""
+        settled = bool(self.tried) and self.tried[-1].reason in FINAL
+        self.tried.insert(len(self.tried) - settled, tried)
         self._paused = False
 
     def leave(self) -> None:
@@ -126,7 +150,7 @@ class Climb:
             first = record.route.unbound_first_move
             if first is not None and self._hurdle(first.rung) is None:
                 return first
-        return next_move(self._step(), Known(self._hurdle, record.quote, record.prompt_tokens))
+        return next_move(self._step(), self._known())
 
     def _step(self) -> Step:
         """Where the request stands."""
@@ -149,11 +173,27 @@ class Climb:
     def _was_spared(self, rung: Rung) -> bool:
         return any(t.spared and t.depth == rung.depth for t in self.tried)
 
-    def _pass_over(self, move: Send | Skip, reason: Reason, *, spared: bool = False) -> None:
-        if reason is Reason.BUDGET_EXHAUSTED:
-            self._refused = move.quote
-        self.book_refused(move.rung, reason, move.because, move.quote)
-        self.failed(Tried(move.rung.depth, reason, called=False, spared=spared))
+    def _cleared(self, move: Send, again: Callable[[], None], *, last: bool) -> Go | Skip | None:
+        """That call with its money reserved and its breaker's leave; None while its months' budgets are asked."""
+        hold = None
+        if move.quote.worst_usd is not None:
+            hold = self._purse.hold(move, self._record.card(move.rung))
+            if hold is None:
+                self._plane.tasks.spawn(self._lease(move, again))
+                return None
+        tier, now = self._record.route.tier.name, clock.monotonic()
+        ticket = self._plane.breakers.admit(self._key(move.rung), tier, now, last=last)
+        if ticket is not None:
+            return Go(move, ticket, hold)
+        if hold is not None:
+            hold.release()
+        return Skip(move.rung, move.because, Reason.BREAKER_OPEN, move.quote)
+
+    def _known(self) -> Known:
+        return Known(self._hurdle, self._record.quote, self._record.prompt_tokens)
+
+    def _key(self, rung: Rung) -> Key:
+        return Key(self._record.route.alias.name, self._record.tenant, rung.upstream)
 
     def _hurdle(self, rung: Rung) -> Reason | None:
         record = self._record
@@ -163,6 +203,5 @@ class Climb:
         return before
 
     def _breakers_reopen_in_s(self) -> int:
-        record = self._record
-        keys = [Key(record.route.alias.name, record.tenant, rung.upstream) for rung in record.route.rungs]
+        keys = [self._key(rung) for rung in self._record.route.rungs]
         return max(1, round(self._plane.breakers.retry_in_s(keys, clock.monotonic())))

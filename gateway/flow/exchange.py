@@ -9,7 +9,6 @@ from gateway.cache.store import Entry
 from gateway.catalogue import Route, lot_of
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
-from gateway.domain.ids import UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.errors import (
     AnswerTimeout,
@@ -25,17 +24,16 @@ from gateway.flow.answer import VendorAnswer, forwarded, request_id_of
 from gateway.flow.booking import book_operation
 from gateway.flow.climb import Climb, Go
 from gateway.flow.gates import REASONS, Gates
-from gateway.flow.hosting import place
+from gateway.flow.hedge import Hedge, may_be_hedged
+from gateway.flow.outgoing import Outgoing, prepared
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
-from gateway.flow.templating import marks
 from gateway.flow.throttle import check_streams
 from gateway.flow.trial import Trial
 from gateway.ladder.ladder import NO_QUOTE, Tried
 from gateway.relay.coalesce import Coalescer
 from gateway.stored.gate import check as check_owners
 from gateway.stored.keeping import Keeper
-from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival, Client
 from gateway.wire.body import read
 from gateway.wire.kinds import Kind
@@ -53,7 +51,8 @@ class Exchange:
         self._gates = Gates(plane, self._record, arrival)
         self._climb = Climb(plane, self._record, arrival.tenant)
         self._trial: Trial | None = None
-        self._body = b""
+        self._hedge: Hedge | None = None
+        """From its slot on, where a second call may be started beside its first."""
         self._vendor: tuple[Trial, VendorAnswer] | None = None
         self._status = 0
         self._finished = False
@@ -157,6 +156,8 @@ class Exchange:
             self._stop(Outcome.TIMEOUT, Reason.TIMEOUT, error)
 
     def _stop(self, outcome: Outcome, reason: Reason, error: GatewayError | None = None) -> None:
+        if self._hedge is not None:
+            self._hedge.stop(outcome, reason)
         if self._trial is not None and self._trial.stop(outcome, reason):
             self._finish(Outcome.OK, None)
         else:
@@ -169,6 +170,8 @@ class Exchange:
         self._granted_at = clock.monotonic()
         self._record.queue_s = waited_s
         self._plane.metrics.queue.observe((self._route.tier.name,), waited_s)
+        if self._route.limits.hedge_after_s is not None and may_be_hedged(self._record):
+            self._hedge = Hedge(self._plane, self._route, self._climb, self._claim, self._send_beside)
         self._advance()
 
     def slot_denied(self, error: QueueFull | QueueTimeout, waited_s: float) -> None:
@@ -182,36 +185,36 @@ class Exchange:
     def _advance(self) -> None:
         planned = self._climb.next(self._advance)
         if isinstance(planned, Go):
-            self._send(planned)
+            outgoing = self._outgoing(planned)
+            self._trial = outgoing.trial
+            self._send(outgoing)
         elif planned is not None:
             self._give_up()
 
-    def _send(self, go: Go) -> None:
-        plane, move, rung = self._plane, go.move, go.move.rung
-        upstream, request = plane.config.upstreams[UpstreamId(rung.upstream)], self._record.request
-        ids = plane.identity.body_changes(upstream, self._record.tenant, request.fields)
-        if plane.prefixes is not None:
-            ids = {**ids, **marks(plane, self._record, upstream, rung)}
-        self._body = request.for_upstream(rung.model, running_usage=upstream.running_usage, changed=ids)
-        lease = place(plane, self._arrival, self._record, rung, self._climb.tried) if plane.hosts else None
-        endpoint = lease.pool.endpoint if lease is not None else None
-        intent = self._record.intent(rung, move.because, move.quote, len(self._body), endpoint)
-        if go.hold is not None:
-            plane.budgets.open[intent.attempt_id] = go.hold
-        owner = Keeper(plane, self, lambda: self._finished) if request.kind is Kind.RESPONSES else self
-        trial = self._trial = Trial(plane, owner, intent, request, go.ticket, lease)
-        if move.extra:
-            plane.tasks.spawn(self._launch_synced(trial, fresh=move.fresh))
+    def _send_beside(self, go: Go) -> Trial:
+        outgoing = self._outgoing(go)
+        self._send(outgoing)
+        return outgoing.trial
+
+    def _outgoing(self, go: Go) -> Outgoing:
+        responds = self._record.request.kind is Kind.RESPONSES
+        owner = Keeper(self._plane, self, lambda: self._finished) if responds else self
+        return prepared(self._plane, owner, self._arrival, self._record, go, self._climb.tried)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        if outgoing.synced:
+            self._plane.tasks.spawn(self._launch_synced(outgoing))
             return
         try:
-            plane.books.intent(trial.intent)
+            self._plane.books.intent(outgoing.trial.intent)
         except OSError:
-            self._no_journal(trial)
+            self._no_journal(outgoing.trial)
             return
-        trial.launch(self._body, self._passed_on(trial), fresh=move.fresh)
+        self._launch(outgoing)
 
-    async def _launch_synced(self, trial: Trial, *, fresh: bool) -> None:
+    async def _launch_synced(self, outgoing: Outgoing) -> None:
         """A fallback's reason and estimate are on the disk before the alternate is called."""
+        trial = outgoing.trial
         if trial.ended:
             return  # Before this had its turn: an intent written now would never have an end.
         try:
@@ -221,10 +224,17 @@ class Exchange:
                 self._no_journal(trial)
             return
         if not trial.ended:
-            trial.launch(self._body, self._passed_on(trial), fresh=fresh)
+            self._launch(outgoing)
+
+    def _launch(self, outgoing: Outgoing) -> None:
+        outgoing.launch()
+        if self._hedge is not None:
+            self._hedge.watch(outgoing.trial)
 
     def _no_journal(self, trial: Trial) -> None:
         trial.stop(Outcome.REFUSED, Reason.JOURNAL_FULL)
+        if self._other_goes_on(trial):
+            return
         error = JournalUnavailable(
             "Calls cannot be recorded at present, so none are made. Retry later.", retry_after_s=5
         )
@@ -249,6 +259,7 @@ class Exchange:
     def flows(self, trial: Trial, piece: bytes) -> None:
         """A stream's bytes; the first of them commit us to it."""
         if self._stream is None:
+            self._commit(trial)
             self._status = trial.status
             self._client.start(trial.status, self._answer_head(trial, forwarded(trial.headers)))
             size = self._plane.config.stream_chunk_bytes
@@ -260,6 +271,7 @@ class Exchange:
 
     def answered(self, trial: Trial, answer: VendorAnswer) -> None:
         """The whole answer."""
+        self._commit(trial)
         self._gates.answered(trial.attempt, trial.headers, answer.body)
         self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
         self._finish(Outcome.OK, None)
@@ -276,14 +288,28 @@ class Exchange:
             self._end(Outcome.ERROR, tried.reason, None if told else StreamBroken(message))
             return
         self._climb.failed(tried)
-        if answer is not None and (answer.status != 429 or self._vendor is None):
+        if answer is not None and self._climb.tried[-1] is tried and (answer.status != 429 or self._vendor is None):
             self._vendor = (trial, answer)
-        self._advance()
+        if not self._other_goes_on(trial):
+            self._advance()
 
     def unkept(self, trial: Trial, error: GatewayError) -> None:
         """The answer came, but whose it is could not be recorded."""
         trial.stop(Outcome.CANCELLED, Reason.JOURNAL_FULL)
         self._end(Outcome.ERROR, Reason.JOURNAL_FULL, error)
+
+    def _commit(self, trial: Trial) -> None:
+        """It has something for the client: the request is its own from now on."""
+        if self._hedge is not None:
+            self._trial = trial
+            self._hedge.won(trial)
+
+    def _other_goes_on(self, failed: Trial) -> bool:
+        """Whether another call runs beside the one that failed: the request is its own now."""
+        other = self._hedge.failed(failed) if self._hedge is not None else None
+        if other is not None:
+            self._trial = other
+        return other is not None
 
     # Ends
 
@@ -332,7 +358,7 @@ class Exchange:
         self._climb.leave()
         self._book(outcome, reason, now)
         # Trials know their exchange; parted from them, all of it is freed at once and not by the garbage collector.
-        self._trial = self._vendor = self._stream = None
+        self._trial = self._vendor = self._stream = self._hedge = None
         self._gates.ended(now)
         if self._granted_at is not None:
             self._pool.release(self._claim, now - self._granted_at)
@@ -342,10 +368,6 @@ class Exchange:
         book_operation(self._plane, operation, now - self._record.began)
 
     # What the moves need
-
-    def _passed_on(self, trial: Trial) -> bytes:
-        upstream = self._plane.config.upstreams[trial.intent.upstream]
-        return pass_on(self._plane.identity.headers(upstream, self._record.tenant, self._arrival.headers))
 
     def _common_head(self, shown_id: bytes = b"") -> bytes:
         record = self._record

@@ -1,5 +1,7 @@
 """The place of a request's attempt at one of its upstream's hosts, where there are several."""
 
+from collections.abc import Sequence
+
 from gateway.cache.sessions import prefix_key, session_key
 from gateway.domain import clock
 from gateway.flow.plane import Plane
@@ -10,7 +12,7 @@ from gateway.upstream.hosts import Lease
 from gateway.wire.arrival import Arrival
 
 
-def place(plane: Plane, arrival: Arrival, record: RequestRecord, rung: Rung, tried: list[Tried]) -> Lease | None:
+def place(plane: Plane, arrival: Arrival, record: RequestRecord, rung: Rung, tried: Sequence[Tried]) -> Lease | None:
     """A place at a host for the next attempt; None where the upstream has but one."""
     hosts = plane.hosts.get(rung.upstream)
     if hosts is None:

@@ -6,11 +6,13 @@ times, after a short pause; a failure that another upstream could mend moves one
 ends the ladder at once. A rung that something stands before, whose context window the prompt does not fit, or whose
 worst case is not covered, is skipped with its reason. One that was passed over only to spare it, since it just came
 back, is called after all where nothing below it answered. Retries and rungs together are bounded by `attempts_max`
-calls and by the request's own deadline: a pause that would end after it is not begun. Nothing here calls, waits, draws
-or reads a clock.
+calls and by the request's own deadline: a pause that would end after it is not begun.
+
+Beside a call that has not answered in time one other may be started, a hedge: on the first rung that the request did
+not come to yet, under all that holds for a fallback to it. Nothing here calls, waits, draws or reads a clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, TypeAlias
@@ -64,6 +66,8 @@ class Rung:
     """The alias that brought the rung; the tenant must be allowed it too."""
     region: str = ""
     """Where its upstream is."""
+    account: tuple[str, str] = ("", "")
+    """The provider and the account that its upstream's calls are billed to."""
     context_tokens: int | None = None
     """The model's context window; None = not known."""
 
@@ -78,6 +82,8 @@ class Limits:
     """How often upstreams are called for one request, retries and rungs together."""
     retry_after_s_max: float = 30.0
     """A vendor that wants a longer pause than this before a retry is not waited for."""
+    hedge_after_s: float | None = None
+    """A call that has not answered by then may have another one beside it; None = never."""
 
 
 class Funds(NamedTuple):
@@ -127,7 +133,7 @@ NO_QUOTE = Quote(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Call this rung; `because` is why the attempt before did not do (None on the first choice)."""
+    """Call this rung; `because` is why the attempt before did not do (None on the first choice), or HEDGE."""
 
     rung: Rung
     because: Reason | None
@@ -206,16 +212,28 @@ def next_move(step: Step, known: Known) -> Move:
             return Wait(pause_s)
     elif last.reason is Reason.BUDGET_EXHAUSTED and last.depth == 0 and not calls:
         return GiveUp()  # What its first choice may cost is the caller's to change; it is told so.
-    depth = _below(tried)
-    if depth < len(step.rungs):
-        return _move_to(step.rungs[depth], step, known)
+    below = next(_unseen(step), None)
+    if below is not None:
+        return _move_to(below, step, known)
     again = next((t.depth for t in tried if t.spared and _came_once(t, tried)), None)
     return GiveUp() if again is None else _move_to(step.rungs[again], step, known)
 
 
-def _below(tried: tuple[Tried, ...]) -> int:
-    """The first rung that the request did not come to yet."""
-    return max(t.depth for t in tried) + 1
+def hedge_move(step: Step, running: Rung, known: Known) -> Send | Skip | GiveUp:
+    """The call to start beside the one that runs on that rung, which has not answered in time. A skip is of this hedge
+    alone: with its rung among those tried the next one is asked for, and the ladder may come to it yet."""
+    if sum(t.called for t in step.tried) + 1 >= step.limits.attempts_max:
+        return GiveUp()
+    for rung in _unseen(step):
+        if (rung.account, rung.model) != (running.account, running.model):
+            return _move_to(rung, step, known, hedge=True)
+    return GiveUp()
+
+
+def _unseen(step: Step) -> Iterator[Rung]:
+    """The rungs that the request did not come to yet, in order."""
+    seen = {t.depth for t in step.tried}
+    return (rung for rung in step.rungs if rung.depth not in seen)
 
 
 def _came_once(it: Tried, tried: tuple[Tried, ...]) -> bool:
@@ -230,9 +248,9 @@ def unbound_first_move(rungs: tuple[Rung, ...]) -> Send | None:
     return Send(first, None, NO_QUOTE) if first.depth == 0 and first.context_tokens is None else None
 
 
-def _move_to(rung: Rung, step: Step, known: Known, *, fresh: bool = False) -> Move:
+def _move_to(rung: Rung, step: Step, known: Known, *, fresh: bool = False, hedge: bool = False) -> Send | Skip:
     """Call that rung, or skip it with the reason why not."""
-    because = step.tried[-1].reason if rung.depth and step.tried else None
+    because = Reason.HEDGE if hedge else step.tried[-1].reason if rung.depth and step.tried else None
     before = known.hurdle(rung)
     if before is None and rung.context_tokens is not None and _too_long_for(rung, step, known):
         before = Reason.CONTEXT_TOO_LONG
@@ -294,4 +312,4 @@ def _pause_s(last: Tried, step: Step, known: Known) -> float | None:
 
 def _another_is_open(step: Step, known: Known) -> bool:
     """Whether a rung further down could be called now."""
-    return any(isinstance(_move_to(rung, step, known), Send) for rung in step.rungs[_below(step.tried) :])
+    return any(isinstance(_move_to(rung, step, known), Send) for rung in _unseen(step))

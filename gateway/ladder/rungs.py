@@ -7,7 +7,7 @@ that alias's targets in the same tier, never for its ladder, so no cycle can ari
 
 from dataclasses import dataclass
 
-from gateway.config import AliasConfig, AliasRung, RoutingConfig, Target, Tier
+from gateway.config import AliasConfig, AliasRung, RoutingConfig, Target, Tier, Upstream
 from gateway.domain.ids import Alias, TierName, UpstreamId
 from gateway.ladder.ladder import Limits, Rung
 
@@ -23,10 +23,12 @@ class _Step:
 def limits_of(alias: AliasConfig, tier: Tier) -> Limits:
     """What bounds the attempts of that alias's requests in that tier."""
     own = alias.tiers.get(tier.name)
+    hedge_after_s = tier.hedge_after_s if own is None or own.hedge_after_s is None else own.hedge_after_s
     return Limits(
         retries=tier.retries if own is None or own.retries is None else own.retries,
         attempts_max=tier.max_attempts,
         retry_after_s_max=tier.first_token_timeout_s,
+        hedge_after_s=hedge_after_s or None,
     )
 
 
@@ -75,15 +77,20 @@ def _ladder(alias: AliasConfig, tier: Tier, config: RoutingConfig) -> list[_Step
 
 def _numbered(steps: list[_Step], alias: AliasConfig, config: RoutingConfig) -> tuple[Rung, ...]:
     return tuple(
-        Rung(
-            depth=depth,
-            upstream=step.target.upstream,
-            model=step.target.model,
-            tier=TierName(step.via.tier),
-            own=step.via is alias,
-            alias=step.via.name,
-            region=config.upstreams[UpstreamId(step.target.upstream)].region,
-            context_tokens=step.target.context_tokens,
-        )
+        _rung(depth, step, alias, config.upstreams[UpstreamId(step.target.upstream)])
         for depth, step in enumerate(steps)
+    )
+
+
+def _rung(depth: int, step: _Step, alias: AliasConfig, upstream: Upstream) -> Rung:
+    return Rung(
+        depth=depth,
+        upstream=step.target.upstream,
+        model=step.target.model,
+        tier=TierName(step.via.tier),
+        own=step.via is alias,
+        alias=step.via.name,
+        region=upstream.region,
+        account=(upstream.provider, upstream.account),
+        context_tokens=step.target.context_tokens,
     )

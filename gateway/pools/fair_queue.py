@@ -139,7 +139,7 @@ class FairQueue(Generic[Waiting]):
     def arrive(self, who: Waiting, claim: Claim, now: float) -> Granted | Queued[Waiting] | Full:
         """Ask for a slot at `now` (any clock, as long as it is one). A request that is queued must not ask again."""
         slots = self.slots
-        if not self._places and slots.fits(claim):
+        if self.spares(claim):
             slots.take(claim)
             return GRANTED
         place = Place(who, claim, now, claim.session if slots.limits.per_session else "")
@@ -155,6 +155,10 @@ class FairQueue(Generic[Waiting]):
             return FULL
         self._let_go()
         return Queued(displaced)
+
+    def spares(self, claim: Claim) -> bool:
+        """Whether a slot is free that nobody waits for."""
+        return not self._places and self.slots.fits(claim)
 
     def release(self, claim: Claim) -> None:
         """Give back what a request took."""

@@ -93,6 +93,14 @@ class Pool:
                     self._deny_full(displaced.who, displaced.claim, now - displaced.arrived)
                 self._tell()
 
+    def spares(self, claim: Claim) -> bool:
+        """Whether a slot is free that nobody waits for."""
+        return self._queue.spares(claim)
+
+    def take_spare(self, claim: Claim) -> None:
+        """Take such a slot; it must be given back with `release`."""
+        self._queue.slots.take(claim)
+
     def withdraw(self, who: Applicant) -> bool:
         """Leave the line; False if `who` was not in it."""
         left = self._queue.leave(who)

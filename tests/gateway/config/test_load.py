@@ -178,6 +178,19 @@ def test_a_tier_that_gathers_needs_room_to_wait_in(folder: Path) -> None:
     assert load_text(text.replace("20}", "20, max_queue: 1}"), RoutingFile, folder=folder, env=ENV)
 
 
+def test_a_hedge_that_could_never_be_started_is_refused_with_its_place(folder: Path) -> None:
+    late = GOOD.replace("max_inflight: 4", "max_inflight: 4, total_timeout_s: 9, hedge_after_s: 9")
+    assert "hedge_after_s is not less than total_timeout_s" in faults(late, folder)[0]
+    own = "fast: {tiers: {interactive: {hedge_after_s: 600}}, "
+    [fault] = faults(GOOD.replace("fast: {", own), folder)
+    assert fault.startswith(
+        "aliases.fast.tiers.interactive.hedge_after_s: not less than the tier's total_timeout_s of 600"
+    )
+    assert len(faults(GOOD.replace("max_inflight: 4", "max_inflight: 4, hedge_after_s: 0"), folder)) == 1
+    never = GOOD.replace("fast: {", own.replace("600", "0"))
+    assert load_text(never, RoutingFile, folder=folder, env=ENV)
+
+
 @pytest.mark.parametrize(
     "text",
     ["a: 2026-99-99", "? [a]\n: b", "? {a: b}\n: c", "a: " + "1" * 5000, "a: 0x_", "a: " + "[" * 3000 + "]" * 3000],

@@ -99,6 +99,15 @@ def test_a_tiers_own_targets_ladder_and_retries_go_before_the_aliass() -> None:
     assert (batch.limits.retry_after_s_max, plain.limits.retry_after_s_max) == (30, 5)
 
 
+def test_a_tiers_hedge_holds_for_all_its_aliases_but_those_that_say_otherwise_of_it() -> None:
+    own = {"bulk": {"tiers": {"interactive": {"hedge_after_s": 0}, "batch": {"hedge_after_s": 9}}}}
+    found = Catalogue(config := routing(*URLS, aliases=own, tiers={"interactive": {"hedge_after_s": 2.5}}))
+    acme = config.tenants[TenantId("acme")]
+    kinds = [("fast", "interactive"), ("fast", "batch"), ("bulk", "interactive"), ("bulk", "batch")]
+    after = [found.find(acme, alias, tier).limits.hedge_after_s for alias, tier in kinds]
+    assert after == [2.5, None, None, 9]
+
+
 def test_an_empty_ladder_of_a_tier_means_none_and_not_the_default_chain() -> None:
     aliases = {"bulk": {"tiers": {"interactive": {"fallback": []}}}}
     config = routing(*URLS, aliases=aliases, fallback={"chain": ["fast"]})
@@ -116,11 +125,11 @@ def test_another_alias_on_a_ladder_stands_for_its_targets_in_the_requests_tier()
     assert found.find(acme, "fast", None).rungs[-1].model == "m0"
 
 
-def test_a_rung_knows_its_region_and_its_window() -> None:
+def test_a_rung_knows_its_region_its_account_and_its_window() -> None:
     aliases = {"fast": {"targets": [{"upstream": "u0", "model": "m0", "context_tokens": 8000}]}}
     config = routing(*URLS, aliases=aliases, upstreams={"u0": {"region": "eu-west-1"}})
     first = Catalogue(config).find(config.tenants[TenantId("acme")], "fast", None).rungs[0]
-    assert (first.region, first.context_tokens) == ("eu-west-1", 8000)
+    assert (first.region, first.account, first.context_tokens) == ("eu-west-1", ("openai", "acct0"), 8000)
 
 
 def weighted(*weights: int | None) -> Route:

@@ -109,13 +109,17 @@ class Books(FakeBooks):
 class World:
     """The upstreams' moods, the clients, and chance."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, slow_s: float = 0.0) -> None:
+        """Every other answer takes up to `slow_s` longer."""
         self.chance = random.Random(seed)
+        self._slow_s = slow_s
         self.routed = 0
         self.whole = 0
 
     async def reply(self, line: Line, request: Received) -> None:
         await self.turns()
+        if self._slow_s and self.chance.random() < 0.5:
+            await asyncio.sleep(self.chance.uniform(0, self._slow_s))
         assert request.method == "POST", (request.method, request.path)
         await self._mood(request)(line, request)
 
@@ -307,25 +311,14 @@ def check_attempt(attempt: Attempt, intent: Intent | None, place: dict[int, int]
         assert attempt.error_type, attempt
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_whatever_meets_whatever_nothing_is_held_and_every_end_is_on_the_books_once(
-    start_upstream: StartUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
-) -> None:
-    world, journal = World(seed), Journal(tmp_path, "w0", keep=False)
+async def walk(
+    world: World, upstreams: list[ScriptedUpstream], configs: list[RoutingConfig], folder: Path
+) -> tuple[Books, Counter[str]]:
+    """Play it to its end and beyond; returns the books, audited, and what became of hedges."""
+    journal = Journal(folder, "w0", keep=False)
     books = Books(journal)
-    upstreams: list[ScriptedUpstream] = [await start_upstream() for _ in range(3)]
     for upstream in upstreams:
         upstream.always = world.reply
-    urls = [upstream.url for upstream in upstreams]
-    loose = {"interactive": {"max_inflight": 8, "max_tokens_inflight": 0}, "batch": {"cancel_rule": "cancel"}}
-    configs = [
-        config(urls),
-        config(urls, tiers=loose, tenants={"acme": {"budget": {"month_usd": None}}}, cache={"mode": "off"}),
-        config(urls, upstreams={"u1": {"account": "another"}}, tiers={"batch": {"micro_batch_ms": 0}}),
-        config(
-            [urls[2], urls[1], urls[0]], cache={"kv_reuse_policy": "least_loaded"}, gateway={"stream_chunk_bytes": 64}
-        ),
-    ]
     now = [configs[0]]
     async with gateway(configs[0], books, read_again=lambda: Reread(now[0]), draw=world.chance.random) as served:
         upsetting = asyncio.ensure_future(upset(world, served, books, configs, now))  # noqa: TID251
@@ -355,6 +348,53 @@ async def test_whatever_meets_whatever_nothing_is_held_and_every_end_is_on_the_b
     journal.close()
     assert world.whole > REQUESTS / 4
     assert {attempt.outcome for attempt in books.attempts} >= {Outcome.OK, Outcome.ERROR, Outcome.REFUSED}
+    hedges: Counter[str] = Counter()
+    for (_, _, result), count in served.plane.metrics.hedges.items():
+        hedges[result] += count
+    assert hedges["won"] + hedges["lost"] <= hedges["started"]
+    return books, hedges
+
+
+def check_log(caplog: pytest.LogCaptureFixture) -> None:
+    """No error was logged."""
     # These upstreams number what they store, so two tenants get one id now and then.
     told = [record for record in caplog.records if record.name != "gateway.stored.owners"]
     assert [record for record in told if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_meets_whatever_nothing_is_held_and_every_end_is_on_the_books_once(
+    start_upstream: StartUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
+) -> None:
+    world, upstreams = World(seed), [await start_upstream() for _ in range(3)]
+    urls = [upstream.url for upstream in upstreams]
+    loose = {"interactive": {"max_inflight": 8, "max_tokens_inflight": 0}, "batch": {"cancel_rule": "cancel"}}
+    configs = [
+        config(urls),
+        config(urls, tiers=loose, tenants={"acme": {"budget": {"month_usd": None}}}, cache={"mode": "off"}),
+        config(urls, upstreams={"u1": {"account": "another"}}, tiers={"batch": {"micro_batch_ms": 0}}),
+        config(
+            [urls[2], urls[1], urls[0]], cache={"kv_reuse_policy": "least_loaded"}, gateway={"stream_chunk_bytes": 64}
+        ),
+    ]
+    await walk(world, upstreams, configs, tmp_path)
+    check_log(caplog)
+
+
+async def test_the_same_holds_where_late_calls_are_hedged(
+    start_upstream: StartUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, upstreams = World(1, slow_s=0.06), [await start_upstream() for _ in range(3)]
+    roomy = {"max_inflight": 24, "max_tokens_inflight": 0, "hedge_after_s": 0.02, "fuse": {"calls": 0}}
+    hedging = {
+        "tenants": {"acme": {"budget": {"month_usd": "0.1", "extra_month_usd": "0.1"}}},
+        "tiers": {"interactive": roomy, "batch": {"max_inflight": 12, "hedge_after_s": 0.02}},
+        "upstreams": {"u0": {"max_inflight": 20, "host_max_inflight": 20}, "u1": {"requests_per_minute": 0}},
+        "breaker": {"consecutive_failures": 20},
+        "cache": {"mode": "off"},
+    }
+    urls = [upstream.url for upstream in upstreams]
+    books, hedges = await walk(world, upstreams, [config(urls, **hedging)], tmp_path)
+    check_log(caplog)
+    assert hedges["won"] + hedges["lost"] > 0
+    assert (Outcome.CANCELLED, "hedge_lost") in {(attempt.outcome, attempt.error_type) for attempt in books.attempts}
