@@ -1,6 +1,7 @@
 """Tiers: pools of concurrency with their own queue, patience, promises and policies. Durations are in seconds."""
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -33,7 +34,7 @@ class Fuse(Section):
     """Of its requests in the window, prompts and answers."""
     usd: Decimal | None = Field(default=None, ge=0)
 
-    @property
+    @cached_property
     def armed(self) -> bool:
         """Whether there is any bound."""
         return bool(self.same_tool_calls or self.calls or self.tokens or self.usd)

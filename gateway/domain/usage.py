@@ -77,6 +77,7 @@ class Usage:
 
 
 NO_USAGE = Usage()
+_NO_DETAILS: Mapping[str, object] = {}
 
 
 def from_openai(raw: Mapping[str, object]) -> Usage:
@@ -108,9 +109,9 @@ def from_openai(raw: Mapping[str, object]) -> Usage:
 def _details(raw: Mapping[str, object], *names: str) -> Mapping[str, object]:
     for name in names:
         value = raw.get(name)
-        if value is not None and isinstance(value, Mapping):  # Asking an ABC of None costs 0.3 us, four times.
+        if isinstance(value, dict):  # As JSON's parsers give it; asking whether it is a Mapping costs three times more.
             return value
-    return {}
+    return _NO_DETAILS
 
 
 def _count(raw: Mapping[str, object], *names: str) -> int:
@@ -118,7 +119,7 @@ def _count(raw: Mapping[str, object], *names: str) -> int:
         value = raw.get(name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
+        if type(value) is not int or not 0 <= value <= COUNT_MAX:  # True and False are no counts, though they are ints.
             raise UsageInvalid(f"{name} is {value!r}, not a count of tokens")
         return value
     return 0

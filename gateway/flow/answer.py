@@ -52,7 +52,10 @@ def forwarded(headers: Headers) -> bytes:
 
 def request_id_of(headers: Headers) -> bytes:
     """What the vendor calls the request, if that fits a header of ours; b"" if not."""
-    return next((value for name, value in headers if name == b"x-request-id" and fits(value)), b"")
+    for name, value in headers:
+        if name == b"x-request-id" and fits(value):
+            return value
+    return b""
 
 
 def parsed(body: bytes) -> Mapping[str, object] | None:

@@ -11,7 +11,7 @@ def ids(request_id: RequestId, shown: bytes = b"") -> bytes:
     """What the request is called: `x-tollway-request-id` is the name on the books, `x-request-id` the one that `shown`
     gives, the vendor's, or else the same."""
     on_the_books = request_id.encode("ascii")
-    return b"x-request-id: %b\r\nx-tollway-request-id: %b\r\n" % (shown or on_the_books, on_the_books)
+    return b"".join((b"x-request-id: ", shown or on_the_books, b"\r\nx-tollway-request-id: ", on_the_books, b"\r\n"))
 
 
 def common(request_id: RequestId, route: Route, queue_s: float, cache_status: str, shown_id: bytes = b"") -> bytes:

@@ -32,7 +32,8 @@ def without_usage(payload: bytes, chunk: Mapping[str, object], *, null: bool) ->
 def _span(text: bytes, usage: object) -> tuple[int, int, int] | None:
     """Where the last `usage` key begins, and its object, equal to `usage`, begins and ends; None if it is not found.
 
-    The object ends at one of the next closing braces; the one up to which it parses is it.
+    The object ends at one of the next closing braces; the one up to which it parses is it. Only those that close as
+    many as were opened are tried.
     """
     key = text.rfind(_KEY)
     start = text.find(b"{", key)
@@ -43,7 +44,7 @@ def _span(text: bytes, usage: object) -> tuple[int, int, int] | None:
         end = text.find(b"}", end) + 1
         if end == 0:
             return None
-        if _same(text[start:end], usage):
+        if text.count(b"{", start, end) == text.count(b"}", start, end) and _same(text[start:end], usage):
             return key, start, end
     return None
 

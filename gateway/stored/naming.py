@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.wire.escapes import has_escaped_letters
+
 
 class Stored(StrEnum):
     """The kinds of things that a vendor keeps under an id."""
@@ -65,10 +67,6 @@ REFERENCE = "item_reference"
 RECALLED = {"reasoning": "encrypted_content", "image_generation_call": "result"}
 """Input items that a vendor fills in from what it keeps under their id, unless they carry this key themselves."""
 
-ESCAPE = b"\\u00"
-ESCAPED = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
-"""How a letter of a key may be written otherwise."""
-
 COUNTED = (*KEYS, "id", "type", "input")
 """The keys that decide what is named."""
 SPELLED = re.compile(rb'"(?:' + "|".join(COUNTED).encode() + rb')"\s*:')
@@ -85,7 +83,7 @@ VARIABLES = "variables"
 def mentions(body: bytes, *, response: bool) -> bool:
     """Whether the body (of a request for a response, or of another kind) may name a stored object: a quick look, which
     never misses one."""
-    return (RESPONSE_MENTION if response else MENTION).search(body) is not None or _escaped(body)
+    return (RESPONSE_MENTION if response else MENTION).search(body) is not None or has_escaped_letters(body)
 
 
 def named_in(body: bytes, fields: Mapping[str, object]) -> Named:
@@ -106,7 +104,7 @@ def named_in(body: bytes, fields: Mapping[str, object]) -> Named:
             names.setdefault((Stored.ITEM, text), Name(Stored.ITEM, text, "input"))
         elif "encrypted_content" in item:
             carried[text] = None
-    plain = len(SPELLED.findall(body)) == seen and not _escaped(body)
+    plain = len(SPELLED.findall(body)) == seen and not has_escaped_letters(body)
     return Named(tuple(names.values()), tuple(carried), plain)
 
 
@@ -152,7 +150,3 @@ def _objects(fields: Mapping[str, object]) -> Iterator[tuple[Mapping[str, object
                     waiting.append((inner, own or key == VARIABLES, own))
         elif isinstance(value, list):
             waiting += [(inner, below, below) for inner in value if isinstance(inner, Mapping | list)]
-
-
-def _escaped(body: bytes) -> bool:
-    return ESCAPE in body and any(text in body for text in ESCAPED)

@@ -16,16 +16,21 @@ _KEY_MAX = 59
 
 def varint(value: int) -> bytes:
     """A number >= 0 as a protobuf varint."""
-    if value < 0x80:
-        return bytes((value,))
-    if value < 0x4000:
-        return bytes((value & 0x7F | 0x80, value >> 7))
+    return _SMALL[value] if value < _SMALL_END else _varint(value)
+
+
+def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+_SMALL_END = 0x4000
+_SMALL = tuple(_varint(value) for value in range(_SMALL_END))
+"""The varints of one and of two bytes: nearly all that are written."""
 
 
 def message(tag: int, body: bytes) -> bytes:

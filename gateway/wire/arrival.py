@@ -36,14 +36,16 @@ class Arrival:
 
     def names_itself(self) -> bool:
         """Whether the client sent an `x-request-id` of its own that fits."""
-        return fits(self.named.get(b"x-request-id", b""))
+        sent = self.named.get(b"x-request-id")
+        return sent is not None and fits(sent)
 
     def trace(self) -> tuple[TraceId, str]:
         """The trace to join and the client's span in it; a new trace and "" without a valid `traceparent`.
 
         The flags are not read: a caller's `-00` cannot switch its own metering off.
         """
-        found = _TRACEPARENT.fullmatch(self.named.get(b"traceparent", b""))
+        sent = self.named.get(b"traceparent")
+        found = _TRACEPARENT.fullmatch(sent) if sent is not None else None
         if found is None or found[1] == NO_TRACE or found[2] == NO_SPAN:
             return new_trace_id(), ""
         return TraceId(found[1].decode()), found[2].decode()
@@ -72,8 +74,8 @@ def fits(sent: bytes) -> bool:
 
 def request_id(named: dict[bytes, bytes]) -> RequestId:
     """See Arrival.request_id."""
-    sent = named.get(b"x-request-id", b"")
-    return RequestId(sent.decode()) if fits(sent) else new_request_id()
+    sent = named.get(b"x-request-id")
+    return RequestId(sent.decode()) if sent is not None and fits(sent) else new_request_id()
 
 
 class Client(Protocol):

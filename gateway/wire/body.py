@@ -53,13 +53,13 @@ class ModelRequest:
         """The body to send: this one with `model` replaced, usage asked for on a stream of choices, and the members in
         `changed` replaced or added."""
         changes: dict[str, object] = {"model": model, **changed}
-        options = self._stream_options(running_usage)
+        options = self._stream_options(running_usage) if self.stream else None
         if options is not None:
             changes["stream_options"] = options
         return spliced(self.body, self.fields, changes)
 
     def _stream_options(self, running_usage: bool) -> dict[str, object] | None:
-        if not self.stream or self.kind is Kind.RESPONSES:
+        if self.kind is Kind.RESPONSES:
             return None  # A response's last event carries its usage unasked.
         given = self.fields.get("stream_options")
         options = dict(given) if isinstance(given, Mapping) else {}

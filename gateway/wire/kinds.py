@@ -6,40 +6,27 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What is asked for; the value is the surface an upstream must serve (gateway.config.Surface)."""
 
-    CHAT = "chat"
-    COMPLETIONS = "completions"
-    EMBEDDINGS = "embeddings"
-    RESPONSES = "responses"
+    route: str
+    """The client's path."""
+    operation: str
+    """OTel's gen_ai.operation.name."""
 
-    @property
-    def route(self) -> str:
-        """The client's path."""
-        return ROUTES[self]
+    def __new__(cls, value: str, route: str, operation: str) -> "Kind":
+        """A kind with what never changes of it, each an attribute."""
+        kind = str.__new__(cls, value)
+        kind._value_, kind.route, kind.operation = value, route, operation
+        return kind
+
+    CHAT = "chat", "/v1/chat/completions", "chat"
+    COMPLETIONS = "completions", "/v1/completions", "text_completion"
+    EMBEDDINGS = "embeddings", "/v1/embeddings", "embeddings"
+    RESPONSES = "responses", "/v1/responses", "chat"
 
     @property
     def upstream_path(self) -> str:
         """The path below an upstream's base URL."""
-        return ROUTES[self].removeprefix("/v1")
-
-    @property
-    def operation(self) -> str:
-        """OTel's gen_ai.operation.name."""
-        return OPERATIONS[self]
+        return self.route.removeprefix("/v1")
 
 
-ROUTES = {
-    Kind.CHAT: "/v1/chat/completions",
-    Kind.COMPLETIONS: "/v1/completions",
-    Kind.EMBEDDINGS: "/v1/embeddings",
-    Kind.RESPONSES: "/v1/responses",
-}
-
-OPERATIONS = {
-    Kind.CHAT: "chat",
-    Kind.COMPLETIONS: "text_completion",
-    Kind.EMBEDDINGS: "embeddings",
-    Kind.RESPONSES: "chat",
-}
-
-OF_PATH = {route.encode(): kind for kind, route in ROUTES.items()}
+OF_PATH = {kind.route.encode(): kind for kind in Kind}
 """The kind that a POST to a path asks for."""

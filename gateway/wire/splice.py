@@ -10,8 +10,7 @@ from functools import cache
 
 import orjson
 
-ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
-"""Each letter and the underscore escape to one of these: a text without them has no key that only reads as another."""
+from gateway.wire.escapes import has_escaped_letters
 
 
 def spliced(text: bytes, fields: Mapping[str, object], changed: Mapping[str, object]) -> bytes:
@@ -21,17 +20,19 @@ def spliced(text: bytes, fields: Mapping[str, object], changed: Mapping[str, obj
     front = b""
     for name, value in changed.items():
         quoted, key, member = _patterns(name)
-        written = b"%b:%b" % (quoted, orjson.dumps(value))
+        written = quoted + b":" + orjson.dumps(value)
         if name not in fields:
             front += written + b","
             continue
-        # Most names stand once; of one that is a value too, such as `user`, only the keys count.
-        sure = text.count(quoted) == 1 or len(key.findall(text)) == 1
-        found = member.search(text) if sure else None
+        at = text.find(quoted)
+        if text.find(quoted, at + 1) < 0:
+            found = member.match(text, at) if at >= 0 else None
+        else:  # Of a name that is a value too, such as `user`, only the keys count.
+            found = member.search(text) if len(key.findall(text)) == 1 else None
         if found is None:
             return orjson.dumps({**fields, **changed})
         edits.append((*found.span(), written))
-    if b"\\u00" in text and ESCAPED_LETTER.search(text):
+    if has_escaped_letters(text):
         return orjson.dumps({**fields, **changed})
     start = text.index(b"{") + 1
     parts = [text[:start], front]
