@@ -10,10 +10,10 @@ from gateway.config.faults import did_you_mean
 from gateway.domain.ids import Alias, TenantId, UpstreamId
 from gateway.errors import GatewayError
 from gateway.ladder.ladder import Rung
-from gateway.wire.kinds import ROUTES
+from gateway.wire.kinds import Kind
 
 SURFACES = {
-    **{route: Surface(kind.value) for kind, route in ROUTES.items()},
+    **{kind.route: Surface(kind.value) for kind in Kind},
     "/v1/files": Surface.FILES,
     "/v1/batches": Surface.BATCHES,
 }
@@ -64,7 +64,8 @@ def _faults(use: Use, config: RoutingConfig, catalogue: Catalogue) -> Iterator[t
         yield f"tenants.{use.tenant}.tiers", f"it may no longer ask for the tier {use.tier}"
         return
     yield from _upstream_faults(use, route, config)
-    if route.tier.streaming_required and not use.stream and use.route != ROUTES_EMBEDDINGS:
+    # The answers of embeddings never stream.
+    if route.tier.streaming_required and not use.stream and use.route != Kind.EMBEDDINGS.route:
         yield f"tiers.{route.tier.name}.streaming_required", "an answer that is not streamed is no longer allowed"
 
 
@@ -75,10 +76,6 @@ def _stored_faults(use: Use, tenant: Tenant, config: RoutingConfig) -> Iterator[
         yield "upstreams", f"{use.route} is no route of this version"
     elif not any(up.tenant in {"", tenant.name} and surface in up.serves for up in config.upstreams.values()):
         yield "upstreams", f"none that serves {use.tenant} serves {surface.value}"
-
-
-ROUTES_EMBEDDINGS = "/v1/embeddings"
-"""Its answers never stream."""
 
 
 def _route(use: Use, tenant: Tenant, catalogue: Catalogue) -> Route | None:

@@ -147,7 +147,7 @@ class Breakers:
         """Tell what the call showed; returns the breaker's own move if it made one."""
         entry = self._entries.get(key) or self._new(key, now)
         entry.seen_at = now
-        before, policy, rule = entry.state, self._rules.policy_of(tier), self._rules.health
+        before, rule = entry.state, self._rules.health
         ill = None
         if seen.tally is not None and isinstance(before, Closed) and ticket.epoch == before.epoch:
             entry.window = counted(entry.window, seen.tally, rule, now)
@@ -155,6 +155,7 @@ class Breakers:
                 ill = ailment(entry.window.whole, self.health.pressure(key.upstream), rule)
         if ill is None and untouched(before, ticket, seen.outcome):
             return None
+        policy = self._rules.policy_of(tier)
         after = record(
             before,
             ticket,

@@ -33,7 +33,7 @@ def _digits() -> str:
         return _spare.popleft()
     except IndexError:
         digits = os.urandom(_READ_BYTES).hex()
-        _spare.extend(digits[at : at + 16] for at in range(16, len(digits), 16))
+        _spare.extend([digits[at : at + 16] for at in range(16, len(digits), 16)])
         return digits[:16]
 
 

@@ -126,7 +126,7 @@ class RequestRecord:
 
     def operation(self, outcome: Outcome, reason: Reason | None, status: int, trial: Trial | None) -> Operation:
         """The whole request, now that it has ended. `trial` is the last that was made."""
-        hit = self.hit
+        hit, called = self.hit, keeps_callers(self.route.tier)
         return Operation(
             trace_id=self.trace_id,
             span_id=self._span_id,
@@ -137,7 +137,7 @@ class RequestRecord:
             tenant=TenantId(self.tenant),
             alias=Alias(self.route.alias.name),
             tier=TierName(self.route.tier.name),
-            session=self.session if keeps_callers(self.route.tier) else "",
+            session=self.session if called else "",
             outcome=outcome,
             error_type=reason or "",
             http_status=status,
@@ -146,7 +146,7 @@ class RequestRecord:
             queue_seconds=self.queue_s,
             first_token_seconds=trial.first_token_s if trial else None,
             stream=self.request.stream,
-            user_agent=self._arrival.user_agent() if keeps_callers(self.route.tier) else "",
+            user_agent=self._arrival.user_agent() if called else "",
             operation=self.request.kind.operation,
             route=self.request.kind.route,
             tool_format=self.request.tool_format,

@@ -53,21 +53,24 @@ class Bucket:
 class Quota:
     """Requests and tokens per minute of one tenant, or of one upstream; 0 = no bound."""
 
-    __slots__ = ("requests", "tokens")
+    __slots__ = ("bounded", "counts_tokens", "requests", "tokens")
+
+    bounded: bool
+    """Whether it has any bound; without one there is nothing to take and nothing to settle."""
+    counts_tokens: bool
+    """Whether an estimate is of any use to it."""
 
     def __init__(self, requests_per_minute: int, tokens_per_minute: int) -> None:
-        self.requests = Bucket(requests_per_minute)
-        self.tokens = Bucket(tokens_per_minute)
+        self.requests = Bucket(0)
+        self.tokens = Bucket(0)
+        self.resize(requests_per_minute, tokens_per_minute)
 
     def resize(self, requests_per_minute: int, tokens_per_minute: int) -> None:
         """From now on these hold; the share of a minute that was taken stays taken."""
         self.requests.per_minute = requests_per_minute
         self.tokens.per_minute = tokens_per_minute
-
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether an estimate is of any use to it."""
-        return self.tokens.per_minute > 0
+        self.counts_tokens = tokens_per_minute > 0
+        self.bounded = self.counts_tokens or requests_per_minute > 0
 
     def spent(self, tokens: int, now: float) -> Spent | None:
         """What keeps a request of so many tokens from passing now: the one that lasts longer; None if nothing does."""

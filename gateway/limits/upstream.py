@@ -47,13 +47,15 @@ class UpstreamLimits:
     def begin(self, tokens: int, now: float) -> None:
         """A call is to be made that is expected to use so many tokens."""
         self.inflight += 1
-        self.quota.take(tokens, now)
+        if self.quota.bounded:
+            self.quota.take(tokens, now)
 
     def end(self, expected: int, used: int, held_s: float, now: float) -> None:
         """It has ended after `held_s` seconds, and used so many."""
         self.inflight -= 1
         self._held_s_mean += SMOOTHING * (held_s - self._held_s_mean)
-        self.quota.tokens.settle(expected, used, now)
+        if self.quota.bounded:
+            self.quota.tokens.settle(expected, used, now)
 
     def heed(self, model: str, for_s: float, now: float) -> None:
         """The vendor says that nothing is left for `model` for so many seconds."""
@@ -62,8 +64,5 @@ class UpstreamLimits:
         self._guard()
 
     def _guard(self) -> None:
-        quota = self.quota
-        self._guarded = bool(
-            self.max_inflight or quota.requests.per_minute or quota.tokens.per_minute or self._spent_until
-        )
+        self._guarded = bool(self.max_inflight or self.quota.bounded or self._spent_until)
         """Whether anything could make it busy."""
