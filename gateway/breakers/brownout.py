@@ -55,29 +55,30 @@ def opened(region: Region, found: Evidence, *, tenants: int, now: float) -> Regi
     """After a breaker opened, or went from open to half-open or back. `tenants` is how many distinct ones it takes."""
     fresh = _fresh(region, now)
     others = tuple(known for known in fresh if known.breaker != found.breaker)
-    return _judged(replace(region, since=region.since if fresh else now, evidence=(*others, found)), tenants)
+    return judged(replace(region, since=region.since if fresh else now, evidence=(*others, found)), tenants)
 
 
 def closed(region: Region, breaker: Hashable, *, tenants: int, now: float) -> Region:
     """After a breaker closed."""
     left = tuple(known for known in _fresh(region, now) if known.breaker != breaker)
-    return _judged(replace(region, evidence=left), tenants)
+    return judged(replace(region, evidence=left), tenants)
 
 
 def settled(region: Region, *, tenants: int, now: float) -> Region:
     """As time passes: without the evidence that is stale."""
     left = _fresh(region, now)
-    return region if len(left) == len(region.evidence) else _judged(replace(region, evidence=left), tenants)
+    return region if len(left) == len(region.evidence) else judged(replace(region, evidence=left), tenants)
 
 
-def _fresh(region: Region, now: float) -> tuple[Evidence, ...]:
-    return tuple(known for known in region.evidence if now < known.stale_at)
-
-
-def _judged(region: Region, tenants: int) -> Region:
+def judged(region: Region, tenants: int) -> Region:
+    """What its evidence says where so many distinct tenants are enough."""
     if not region.evidence:
         return CALM
     enough = len(region.evidence) >= BREAKERS_MIN and len({known.tenant for known in region.evidence}) >= tenants
     if enough:
         return replace(region, status=Status.OPEN)
     return region if region.status is Status.CLOSED else replace(region, status=Status.HALF_OPEN)
+
+
+def _fresh(region: Region, now: float) -> tuple[Evidence, ...]:
+    return tuple(known for known in region.evidence if now < known.stale_at)

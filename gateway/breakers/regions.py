@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gateway.breakers.brownout import CALM, Evidence, Region, Status, closed, opened, settled
+from gateway.breakers.brownout import CALM, Evidence, Region, Status, closed, judged, opened, settled
 
 
 class Place(NamedTuple):
@@ -79,6 +79,7 @@ class Brownouts:
             for known in before.evidence:
                 if place not in there or not keep(known.breaker):
                     after = closed(after, known.breaker, tenants=tenants, now=-math.inf)
+            after = judged(after, tenants)  # At once: the next event may be long in coming.
             if (turn := self._became(place, before, after, None)) is not None:
                 turns.append(turn)
         return turns

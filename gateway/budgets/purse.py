@@ -88,7 +88,9 @@ class Purse:
         if self._unavailable:
             return BudgetUnavailable("Your budget cannot be checked at present. Retry later.", retry_after_s=5)
         if quote.worst_usd is None:
-            message = "No price is known for this model, so it cannot be used under a monthly budget."
+            message = (
+                "No price is known for this model and processing tier, so it cannot be used under a monthly budget."
+            )
             return BudgetExhausted(message, param="model")
         bound = self._keeper.bound(self._whole or "")
         now = clock.utc_now()

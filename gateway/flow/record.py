@@ -18,15 +18,16 @@ from gateway.domain.ids import (
     new_attempt_id,
     new_span_id,
 )
-from gateway.domain.rate_card import RateCard
+from gateway.domain.rate_card import RateCard, processing_tier
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import NO_USAGE, Completeness
 from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
-from gateway.ladder.estimate import text_bytes
+from gateway.ladder.estimate import asked_in, text_bytes
 from gateway.ladder.ladder import Quote, Rung
 from gateway.pools.slots import Claim
+from gateway.relay.relay import text
 from gateway.upstream.endpoint import Endpoint
 from gateway.wire.arrival import Arrival
 from gateway.wire.body import ModelRequest
@@ -175,9 +176,14 @@ class RequestRecord:
         return self._plane.throttle.limits_of(rung.upstream).busy_s(rung.model, expected, now)
 
     def quote(self, rung: Rung) -> Quote:
-        """What calling that rung would cost, expected and at worst."""
+        """What calling that rung would cost, expected and at worst, in the processing tier that the request names."""
         forecast = self._plane.forecasts[self.route.alias.name]
-        return forecast.quote(self.card(rung), len(self.request.body), self._output_tokens_max())
+        size, most = len(self.request.body), self._output_tokens_max()
+        default = forecast.quote(self.card(rung), size, most)
+        tier = processing_tier(text(self.request.fields.get("service_tier")))
+        if not tier:
+            return default
+        return asked_in(tier, forecast.quote(self.card(rung, tier), size, most), default)
 
     def prompt_tokens(self, window: int) -> int:
         """How long the prompt is, guessed; where by all its bytes it were longer than `window`, by its text alone."""
@@ -185,11 +191,12 @@ class RequestRecord:
         guess = forecast.prompt_tokens(len(request.body))
         return guess if guess <= window else forecast.prompt_tokens(text_bytes(request.fields))
 
-    def card(self, rung: Rung) -> RateCard | None:
-        """The card in force for that rung."""
+    def card(self, rung: Rung, tier: str = "") -> RateCard | None:
+        """The card in force for that rung in that processing tier; "" = the default one."""
         provider, account = self._plane.provider_of(rung.upstream)
         now = clock.utc_now()
-        return self._plane.config.rate_cards.in_force(provider=provider, account=account, model=rung.model, at=now)
+        cards = self._plane.config.rate_cards
+        return cards.in_force(provider=provider, account=account, model=rung.model, at=now, tier=tier)
 
     def _output_tokens_max(self) -> int:
         """The most the answer can hold, all choices together. What a client asks beyond the alias does not count."""

@@ -34,6 +34,9 @@ NO_TEXT = frozenset({"image_url", "url", "data", "file_data", "b64_json"})
 WRITES = (TokenClass.CACHE_WRITE_5M, TokenClass.CACHE_WRITE_1H)
 """A prompt may be billed as written to the vendor's cache, which can be dearer than plain input."""
 
+DISCOUNTS = frozenset({"batch", "flex"})
+"""Processing tiers that vendors sell below the default one's price."""
+
 
 class Forecast:
     """What one alias's answers so far say of the next. Bounded: two rings of SAMPLES numbers."""
@@ -96,6 +99,15 @@ class Forecast:
         expected = price_in * self.prompt_tokens(request_bytes) + price_out * self.output_tokens(output_tokens_max)
         worst = dearest_in * self.prompt_tokens_worst(request_bytes) + dearest_out * output_tokens_max
         return Quote(expected_usd=min(expected, worst), worst_usd=worst)
+
+
+def asked_in(tier: str, named: Quote, default: Quote) -> Quote:
+    """What a request costs that asks for another processing tier, by its card and the default tier's: the vendor may
+    serve it in either, so the worst case is the dearer. Without a card a discount costs the default price at most;
+    what any other costs is not known."""
+    if named.expected_usd is None or named.worst_usd is None:
+        return default if tier in DISCOUNTS else NO_QUOTE
+    return Quote(named.expected_usd, max(named.worst_usd, default.worst_usd or named.worst_usd))
 
 
 def text_bytes(fields: Mapping[str, object]) -> int:

@@ -84,6 +84,17 @@ def test_a_reload_forgets_the_evidence_of_breakers_that_are_gone() -> None:
     assert not regions.skips("u0")
 
 
+def test_a_reload_judges_the_evidence_by_its_own_threshold_at_once() -> None:
+    place = Place("openai", "eu")
+    regions = Brownouts({"u0": place}, tenants=3)
+    for tenant in ("t1", "t2"):
+        regions.opened("u0", of("a", tenant), 0.0)
+    assert regions.follow({"u0": place}, 2, lambda breaker: True) == [Turn(place, Status.CLOSED, Status.OPEN, None)]
+    assert (regions.skips("u0"), regions.count) == (True, {place: 1})
+    assert regions.follow({"u0": place}, 3, lambda breaker: True) == [Turn(place, Status.OPEN, Status.HALF_OPEN, None)]
+    assert not regions.skips("u0")
+
+
 BREAKERS = [("a", "t1"), ("b", "t1"), ("a", "t2")]
 STEPS = 7
 

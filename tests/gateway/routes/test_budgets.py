@@ -26,7 +26,7 @@ from tests.gateway.fakes import (
     event,
     stream,
 )
-from tests.gateway.serving import GLOBEX, Gateway, chat_request, gateway, routing, until
+from tests.gateway.serving import CARD, GLOBEX, Gateway, chat_request, gateway, routing, until
 
 WORST = Decimal("0.00104")
 """Of a request with max_tokens 500 and 80 bytes of body: 500 tokens at two dollars a million, and 40 at one."""
@@ -289,3 +289,40 @@ async def test_a_tenant_without_caps_has_nothing_reserved_and_its_request_no_est
         gate.set()
         got = await asking
     assert "x-tollway-estimated-cost-usd" not in got.headers
+
+
+@pytest.mark.parametrize(
+    ("service_tier", "limit_usd", "status"),
+    [
+        ("priority", 3 * WORST, 200),
+        ("priority", 2 * WORST, 402),
+        ("flex", WORST, 402),
+        ("flex", 2 * WORST, 200),
+        ("auto", 2 * WORST, 200),
+        (None, 2 * WORST, 200),
+    ],
+)
+async def test_a_request_reserves_what_the_processing_tier_that_it_names_could_cost(
+    upstream: ScriptedUpstream, service_tier: str | None, limit_usd: Decimal, status: int
+) -> None:
+    """The body is longer by the name of its tier, so the limits are not WORST itself."""
+    listed = {**CARD, "provider": "openai", "model": "m0"}
+    prices = {"": ("1", "2"), "priority": ("2", "4"), "flex": ("0.5", "1")}
+    cards = [
+        {**listed, "per_million_tokens": {"input": put, "output": got}, "processing_tier": tier}
+        for tier, (put, got) in prices.items()
+    ]
+    for card in cards:
+        if not card["processing_tier"]:
+            del card["processing_tier"]
+    async with gateway(routing(upstream.url, rate_cards=cards, **budget(month_usd=str(limit_usd)))) as served:
+        named = {} if service_tier is None else {"service_tier": service_tier}
+        assert (await ask(served, **named)).status_code == status
+
+
+@pytest.mark.parametrize(("service_tier", "status"), [("priority", 402), ("flex", 200)])
+async def test_without_a_card_a_dearer_processing_tier_has_no_price_and_a_discount_the_default_one(
+    upstream: ScriptedUpstream, service_tier: str, status: int
+) -> None:
+    async with gateway(routing(upstream.url, **budget(month_usd="1"))) as served:
+        assert (await ask(served, service_tier=service_tier)).status_code == status
