@@ -29,8 +29,14 @@ KEY_PROVIDERS = frozenset({"openai", "azure", "azure-openai", "azure.ai.openai",
 """Providers that take `prompt_cache_key`. Others refuse a request with a field they do not know: Groq, Cerebras and
 Google's OpenAI endpoint answer 400 or 422 (zed-industries/zed#36215, liliMozi/openhanako#2494)."""
 
+RESPONSES_KEY_PROVIDERS = frozenset({"openai", "azure", "azure-openai", "azure.ai.openai"})
+"""Those of them that take it on /v1/responses too. On /v1/completions nobody does."""
+
 MARK_PROVIDERS = frozenset({"anthropic", "openrouter", "litellm", "dashscope", "alibaba"})
 """Providers that take `cache_control` in a message's text part on the OpenAI wire, or pass over it."""
+
+KEPT = ("previous_response_id", "conversation", "prompt")
+"""Members of a responses request that put something kept at the vendor before its input."""
 
 CACHE_CONTROL = {"type": "ephemeral"}
 
@@ -77,9 +83,20 @@ class Prefixes:
         return stable
 
 
-def wants_key(provider: str, stable: Stable, fields: Mapping[str, object]) -> bool:
-    """Whether the upstream's copy gets a `prompt_cache_key` made of the stable head."""
-    return bool(stable.head) and provider in KEY_PROVIDERS and not fields.get("prompt_cache_key")
+def opening(fields: Mapping[str, object]) -> list[object]:
+    """How the prompt of a responses request begins, as messages: its instructions, then its input. Empty where what is
+    kept at the vendor stands before the input, and no instructions before that."""
+    instructions, given = fields.get("instructions"), fields.get("input")
+    leading: list[object] = [{"role": LEADING_ROLES[0], "content": instructions}] if instructions else []
+    if any(fields.get(name) for name in KEPT):
+        return leading
+    return leading + (given if isinstance(given, list) else [{"role": "user", "content": given}])
+
+
+def wants_key(provider: str, stable: Stable, fields: Mapping[str, object], *, responses: bool = False) -> bool:
+    """Whether the upstream's copy of a chat or responses request gets a `prompt_cache_key` of the stable head."""
+    takes_one = RESPONSES_KEY_PROVIDERS if responses else KEY_PROVIDERS
+    return bool(stable.head) and provider in takes_one and not fields.get("prompt_cache_key")
 
 
 def marked(provider: str, stable: Stable, fields: Mapping[str, object], body: bytes) -> list[object] | None:

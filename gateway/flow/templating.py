@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.cache.canonical import BODY_BYTES_MAX
-from gateway.cache.template import Prefixes, marked, wants_key
+from gateway.cache.template import Prefixes, marked, opening, wants_key
 from gateway.config import Upstream
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
@@ -18,10 +18,14 @@ KEY_NAME = "prefix"
 def observe(prefixes: Prefixes, record: RequestRecord) -> None:
     """Learn from one request, once, and note what of it is stable."""
     request = record.request
-    if request.kind is not Kind.CHAT or len(request.body) > BODY_BYTES_MAX:
+    if request.kind not in (Kind.CHAT, Kind.RESPONSES) or len(request.body) > BODY_BYTES_MAX:
         return
-    if "template" in record.route.tier.cache_allowed:
-        record.stable = prefixes.observe(record.tenant, record.route.alias.name, request.fields)
+    if "template" not in record.route.tier.cache_allowed:
+        return
+    fields = request.fields
+    if request.kind is Kind.RESPONSES:
+        fields = {"tools": fields.get("tools"), "messages": opening(fields)}
+    record.stable = prefixes.observe(record.tenant, record.route.alias.name, fields)
 
 
 def marks(plane: Plane, record: RequestRecord, upstream: Upstream, rung: Rung) -> Mapping[str, object]:
@@ -31,10 +35,11 @@ def marks(plane: Plane, record: RequestRecord, upstream: Upstream, rung: Rung) -
     card = record.card(rung) if stable is not None else None
     if stable is None or card is None or not cached_is_cheaper(card):
         return {}
+    chat = request.kind is Kind.CHAT
     changes: dict[str, object] = {}
-    if wants_key(upstream.provider, stable, request.fields):
+    if wants_key(upstream.provider, stable, request.fields, responses=not chat):
         changes["prompt_cache_key"] = plane.identity.keyed(record.tenant, KEY_NAME, stable.head)
-    messages = marked(upstream.provider, stable, request.fields, request.body)
+    messages = marked(upstream.provider, stable, request.fields, request.body) if chat else None
     if messages is not None:
         changes["messages"] = messages
     for name in changes:

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from gateway.flow.reload import Reread
+from tests.gateway.dialects import response
 from tests.gateway.fakes import ScriptedUpstream, answer, chat, events, stream
 from tests.gateway.serving import ACME, GLOBEX, Gateway, chat_request, gateway, routing
 
@@ -49,6 +50,57 @@ async def test_from_the_second_time_on_a_prefix_has_a_key_and_a_mark(upstream: S
     assert upstream.received[1].json["messages"] == [
         {"role": "system", "content": [part]}, {"role": "user", "content": "b"},
     ]  # fmt: skip
+
+
+async def respond(served: Gateway, **body: Any) -> None:
+    async with served.client() as client:
+        answered = await client.post("/v1/responses", json={"model": "fast", **body})
+    assert answered.status_code == 200, answered.text
+
+
+RESPONSES: list[tuple[str, list[dict[str, Any]], list[bool]]] = [
+    ("instructions and text", [{"instructions": LONG, "input": text} for text in "abc"], [False, True, True]),
+    ("items", [{"input": [{"role": "system", "content": LONG}, {"role": "user", "content": t}]} for t in "ab"],
+     [False, True]),
+    ("other tools", [{"instructions": LONG, "input": "a", "tools": [{"type": t}]} for t in ("web_search", "x")],
+     [False, False]),
+    ("its own key", [{"instructions": LONG, "input": "a", "prompt_cache_key": "mine"}] * 2, [True, True]),
+    ("text alone", [{"input": "a"}, {"input": "a"}, {"input": "b"}], [False, True, False]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bodies", "keyed"), [case[1:] for case in RESPONSES], ids=[case[0] for case in RESPONSES])
+async def test_a_responses_request_gets_a_key_by_its_instructions_and_first_items(
+    upstream: ScriptedUpstream, bodies: list[dict[str, Any]], keyed: list[bool]
+) -> None:
+    upstream.always = answer(response())
+    async with gateway(marking(upstream.url, provider="openai")) as served:
+        for body in bodies:
+            await respond(served, **body)
+    assert [key is not None for key in keys(upstream)] == keyed
+    assert marked(upstream) == [False] * len(bodies)
+
+
+async def test_what_is_kept_at_the_vendor_stands_before_a_responses_input(upstream: ScriptedUpstream) -> None:
+    upstream.always = answer(response())
+    async with gateway(marking(upstream.url, provider="openai")) as served:
+        await respond(served, input="a")
+        for _ in range(2):
+            await respond(served, input="again", previous_response_id="resp_1")
+        for _ in range(2):
+            await respond(served, input="again", previous_response_id="resp_1", instructions=LONG)
+    assert [key is not None for key in keys(upstream)] == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("provider", ["litellm", "anthropic", "groq"])
+async def test_a_provider_that_is_not_known_to_take_it_gets_no_mark_on_responses(
+    upstream: ScriptedUpstream, provider: str
+) -> None:
+    upstream.always = answer(response())
+    async with gateway(marking(upstream.url, provider=provider)) as served:
+        for _ in range(2):
+            await respond(served, instructions=LONG, input="a")
+    assert (keys(upstream), marked(upstream)) == ([None, None], [False, False])
 
 
 async def test_two_tenants_with_one_prompt_have_two_keys(upstream: ScriptedUpstream) -> None:
