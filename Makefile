@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check fmt bench verify-emitters verify-full clean
+.PHONY: help install demo up test test-fast check fmt bench chaos verify-emitters verify-full clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(STAMP) ## Measure CPU per unit of work, and mixed traffic in tiers and 
 
 verify-emitters: $(STAMP) ## Drive other packages' telemetry for real, and rewrite its corpora where it changed
 	$(BIN)/python -m tests.emitters.verify $(EMITTERS)
+
+chaos: $(STAMP) ## Kill, stop and starve the parts under traffic; their books against the generator's (MOMENTS=300)
+	$(BIN)/python -m deploy.chaos $(if $(MOMENTS),--moments $(MOMENTS)) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED))
 
 verify-full: check ## Everything, and any skip is a failure
 	$(MAKE) test NO_SKIPS=1
