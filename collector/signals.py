@@ -46,36 +46,30 @@ class Signal:
         return answer
 
 
-TRACES = Signal(
-    name="traces",
-    path="/v1/traces",
-    service="opentelemetry.proto.collector.trace.v1.TraceService",
-    request=traces.ExportTraceServiceRequest,
-    response=traces.ExportTraceServiceResponse,
-    rejected="rejected_spans",
-    what="spans",
-    items=((1,), (2,), (2,)),
-)
-LOGS = Signal(
-    name="logs",
-    path="/v1/logs",
-    service="opentelemetry.proto.collector.logs.v1.LogsService",
-    request=logs.ExportLogsServiceRequest,
-    response=logs.ExportLogsServiceResponse,
-    rejected="rejected_log_records",
-    what="logs",
-    items=((1,), (2,), (2,)),
-)
-METRICS = Signal(
-    name="metrics",
-    path="/v1/metrics",
-    service="opentelemetry.proto.collector.metrics.v1.MetricsService",
-    request=metrics.ExportMetricsServiceRequest,
-    response=metrics.ExportMetricsServiceResponse,
-    rejected="rejected_data_points",
-    what="metrics",
-    # A metric's data is one of gauge, sum, histogram, exponential histogram and summary; each begins with its points.
-    items=((1,), (2,), (2,), (5, 7, 9, 10, 11), (1,)),
-)
+def _signal(
+    name: str, noun: str, messages: Any, *, rejected: str, what: str, items: tuple[Container[int], ...]
+) -> Signal:
+    """One as OTLP defines it, by the noun in the names of its service and its messages."""
+    service = messages.DESCRIPTOR.services_by_name[f"{noun}Service"].full_name
+    return Signal(
+        name=name,
+        path=f"/v1/{name}",
+        service=service,
+        request=getattr(messages, f"Export{noun}ServiceRequest"),
+        response=getattr(messages, f"Export{noun}ServiceResponse"),
+        rejected=rejected,
+        what=what,
+        items=items,
+    )
+
+
+GROUPED = ((1,), (2,), (2,))
+"""Resources, scopes, items."""
+# A metric's data is one of gauge, sum, histogram, exponential histogram and summary; each begins with its points.
+POINTS = (*GROUPED, (5, 7, 9, 10, 11), (1,))
+
+TRACES = _signal("traces", "Trace", traces, rejected="rejected_spans", what="spans", items=GROUPED)
+LOGS = _signal("logs", "Logs", logs, rejected="rejected_log_records", what="logs", items=GROUPED)
+METRICS = _signal("metrics", "Metrics", metrics, rejected="rejected_data_points", what="metrics", items=POINTS)
 SIGNALS = (TRACES, LOGS, METRICS)
 BY_PATH = {signal.path: signal for signal in SIGNALS}

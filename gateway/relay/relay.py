@@ -7,9 +7,13 @@ own: gateway/relay/stream.py (chat and completions) and gateway/relay/responses.
 
 from collections.abc import Mapping
 
+import orjson
+
 from gateway.errors import GatewayError
-from gateway.relay.sse import Splitter, events
+from gateway.relay.sse import Splitter, data_of, events
 from gateway.relay.usage import raw_usage
+
+DONE = b"[DONE]"
 
 
 class Relay:
@@ -106,7 +110,26 @@ class Relay:
 
     def _look(self, event: bytes) -> bytes:
         """Keep what one event says; returns the client's copy of it, b"" for none."""
+        if self.done or self.error is not None:
+            return b""
+        payload = data_of(event)
+        if payload is None:
+            return event
+        if payload.strip() == DONE:
+            return self._over(event)
+        try:
+            fields = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return event
+        return self._read(event, payload, fields) if isinstance(fields, dict) else event
+
+    def _over(self, event: bytes) -> bytes:
+        """The same for [DONE]."""
         raise AssertionError(f"each dialect knows its own: {event!r}")
+
+    def _read(self, event: bytes, payload: bytes, fields: Mapping[str, object]) -> bytes:
+        """The same for an event whose data is a JSON object."""
+        raise AssertionError(f"each dialect knows its own: {event!r}, {payload!r}, {fields!r}")
 
 
 def text(value: object) -> str:

@@ -11,7 +11,6 @@ import orjson
 
 from gateway.errors import GatewayError
 from gateway.relay.relay import Relay, text
-from gateway.relay.sse import data_of
 
 ENDINGS = frozenset({"response.completed", "response.incomplete", "response.cancelled"})
 FAILED = "response.failed"
@@ -30,7 +29,6 @@ FRAMES = frozenset({"message", "reasoning"})
 """Items that say nothing yet when they are added; any other is the model's decision to call something."""
 
 NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
-DONE = b"[DONE]"
 
 
 class ResponsesRelay(Relay):
@@ -83,20 +81,10 @@ class ResponsesRelay(Relay):
                 return False
         return True
 
-    def _look(self, event: bytes) -> bytes:
-        if self.done or self.error is not None:
-            return b""
-        payload = data_of(event)
-        if payload is None:
-            return event
-        if payload.strip() == DONE:
-            return b""  # Not of this dialect; here it would make a broken stream look whole.
-        try:
-            fields = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            return event
-        if not isinstance(fields, dict):
-            return event
+    def _over(self, event: bytes) -> bytes:
+        return b""  # Not of this dialect; here it would make a broken stream look whole.
+
+    def _read(self, event: bytes, payload: bytes, fields: Mapping[str, object]) -> bytes:
         kind = text(fields.get("type"))
         response = fields.get("response")
         if isinstance(response, dict):

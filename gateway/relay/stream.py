@@ -6,10 +6,7 @@ Two things the client did not ask for are taken out again: the usage chunk at th
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import orjson
-
 from gateway.relay.relay import Relay, text
-from gateway.relay.sse import data_of
 from gateway.relay.usage import without_usage
 
 TOKEN_FIELDS = ("content", "tool_calls", "reasoning_content", "reasoning", "refusal", "function_call", "audio")
@@ -65,22 +62,11 @@ class StreamRelay(Relay):
                 return False
         return True
 
-    def _look(self, event: bytes) -> bytes:
-        """Keep what one event says; returns the client's copy of it, b"" for none."""
-        if self.done or self.error is not None:
-            return b""
-        payload = data_of(event)
-        if payload is None:
-            return event
-        if payload.strip() == b"[DONE]":
-            self.done = True
-            return event
-        try:
-            chunk = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            return event
-        if not isinstance(chunk, dict):
-            return event
+    def _over(self, event: bytes) -> bytes:
+        self.done = True
+        return event
+
+    def _read(self, event: bytes, payload: bytes, chunk: Mapping[str, object]) -> bytes:
         if chunk.get("error"):
             self.error = payload
             self.error_event = event

@@ -26,6 +26,7 @@ from tests.gateway.fakes import (
     stream,
 )
 from tests.gateway.serving import ACME, GLOBEX, NO_TLS, Gateway, gateway, routing
+from tests.gateway.wire_suite.vendor import TOOL_CALLS
 
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 
@@ -86,24 +87,8 @@ TOOL: ChatCompletionToolParam = {
 }
 
 
-def call_delta(index: int, **call: Any) -> bytes:
-    delta = {"tool_calls": [{"index": index, **call}]}
-    return event({**chunk(), "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-
-
 async def test_interleaved_tool_calls(upstream: ScriptedUpstream) -> None:
-    upstream.script.append(
-        stream(
-            ROLE,
-            call_delta(0, id="c0", type="function", function={"name": "weather", "arguments": ""}),
-            call_delta(1, id="c1", type="function", function={"name": "weather", "arguments": ""}),
-            call_delta(0, function={"arguments": '{"city":'}),
-            call_delta(1, function={"arguments": '{"city":"Rome"}'}),
-            call_delta(0, function={"arguments": '"Oslo"}'}),
-            event(chunk(finish="tool_calls")),
-            DONE,
-        )
-    )
+    upstream.script.append(stream(*TOOL_CALLS))
     async with gateway(routing(upstream.url)) as served, client(served) as ai:
         calls: dict[int, str] = {}
         finish = None
