@@ -1,6 +1,5 @@
 """Batches: made of a file of the tenant's own, at that file's upstream, and watched until their results are fetched."""
 
-import asyncio
 import logging
 from dataclasses import replace
 
@@ -11,18 +10,19 @@ from starlette.responses import Response
 from gateway.catalogue import Route
 from gateway.config import Upstream
 from gateway.domain import clock
-from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest, StoredElsewhere
+from gateway.errors import BodyTooLarge, InvalidRequest, StoredElsewhere
 from gateway.stored import ledger
 from gateway.stored.affording import admit
 from gateway.stored.call import Call, ClientGone
-from gateway.stored.files import ASKED_AT_ONCE
 from gateway.stored.gate import where
 from gateway.stored.ledger import Owned, storable
+from gateway.stored.looking import looked_at
 from gateway.stored.naming import Name, Named, Stored, named_in
 from gateway.stored.paging import asked, listed
 from gateway.stored.placing import FOR_BATCHES, serves
 from gateway.stored.uploading import BATCH, id_of
 from gateway.stored.vendor import Answer, VendorRefused
+from gateway.wire.body import object_in
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ ELSEWHERE = ("input_blob", "output_folder")
 async def create(call: Call) -> Response:
     """POST /v1/batches."""
     body = await _body(call)
-    fields = _object(body)
+    fields = object_in(body)
     named = fields.get("input_file_id")
     if not isinstance(named, str) or not named:
         raise InvalidRequest("Name the file of requests: `input_file_id` must be a text.", param="input_file_id")
@@ -140,27 +140,17 @@ def _result(batch: Owned, id_: str) -> Owned:
 
 
 async def _asked_after(call: Call, rows: list[Owned]) -> list[Owned]:
-    few = asyncio.Semaphore(ASKED_AT_ONCE)
-
-    async def one(row: Owned) -> Owned | GatewayError:
+    async def one(row: Owned) -> Owned:
         if row.done_ns is not None:
             return row
-        async with few:
-            try:
-                answer = await call.vendors.whole(call.place_of(row), "GET", ("batches", row.id))
-                await note(call, row, answer)
-            except VendorRefused:
-                return row  # As last seen.
-            except GatewayError as error:
-                return error
+        try:
+            answer = await call.vendors.whole(call.place_of(row), "GET", ("batches", row.id))
+        except VendorRefused:
+            return row  # As last seen.
+        await note(call, row, answer)
         return replace(row, object=answer.body.decode("utf-8", "replace"))
 
-    found = await asyncio.gather(*(one(row) for row in rows))
-    call.upstream = ""
-    for result in found:
-        if isinstance(result, GatewayError):
-            raise result
-    return [row for row in found if isinstance(row, Owned)]
+    return await looked_at(call, rows, one)
 
 
 def _checked_route(call: Call, alias: str, upstream: Upstream) -> Route:
@@ -191,14 +181,3 @@ async def _body(call: Call) -> bytes:
         raise ClientGone from None
     call.body_read.set()
     return bytes(body)
-
-
-def _object(body: bytes) -> dict[str, object]:
-    """The JSON object in it. Raises InvalidRequest."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return fields

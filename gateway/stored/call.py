@@ -6,7 +6,8 @@ metered where results are fetched.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -86,6 +87,17 @@ class Call:
             raise UpstreamFailed("The service that keeps it is not configured any more; ask who runs this gateway.")
         self.upstream = name
         return self.plane.config.upstreams[UpstreamId(name)]
+
+    @asynccontextmanager
+    async def ending(self, row: Owned) -> AsyncIterator[None]:
+        """While the vendor is asked to delete it: it is forgotten here too, even where the vendor has it no more."""
+        try:
+            yield
+        except VendorRefused as refused:
+            if refused.status == 404:
+                await self.plane.owners.forget(row)
+            raise
+        await self.plane.owners.forget(row)
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> Response:
         """A whole answer."""

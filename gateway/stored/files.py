@@ -1,16 +1,16 @@
 """Files, but for their upload: a tenant's own list, one of them, its content, its end."""
 
-import asyncio
 import logging
 from dataclasses import replace
 
 from starlette.responses import Response
 
 from gateway.domain import clock
-from gateway.errors import GatewayError, JournalUnavailable
+from gateway.errors import JournalUnavailable
 from gateway.stored import ledger
 from gateway.stored.call import Call
 from gateway.stored.ledger import Owned
+from gateway.stored.looking import looked_at
 from gateway.stored.metering import meter_of
 from gateway.stored.naming import Stored
 from gateway.stored.paging import asked, listed
@@ -20,7 +20,6 @@ from gateway.stored.vendor import Answer, VendorRefused
 logger = logging.getLogger(__name__)
 
 LIMIT = 10_000
-ASKED_AT_ONCE = 8
 
 
 async def retrieve(call: Call) -> Response:
@@ -52,13 +51,8 @@ async def delete(call: Call) -> Response:
     row = await call.own(Stored.FILE, call.id)
     upstream = call.place_of(row)
     await meter_unread(call, row)
-    try:
+    async with call.ending(row):
         answer = await call.vendors.whole(upstream, "DELETE", ("files", row.id))
-    except VendorRefused as refused:
-        if refused.status == 404:
-            await call.plane.owners.forget(row)
-        raise
-    await call.plane.owners.forget(row)
     return call.answer(answer.status, dict(answer.headers), answer.body)
 
 
@@ -86,25 +80,14 @@ async def look(call: Call, row: Owned) -> Answer:
 
 async def seen(call: Call, rows: list[Owned]) -> list[Owned]:
     """The same, each with the vendor's JSON of it; those that are gone there are left out. Raises GatewayError."""
-    few = asyncio.Semaphore(ASKED_AT_ONCE)
 
-    async def one(row: Owned) -> Owned | GatewayError | None:
-        if row.object:
-            return row
-        async with few:
-            try:
-                return replace(row, object=(await look(call, row)).body.decode("utf-8", "replace"))
-            except VendorRefused:
-                return None
-            except GatewayError as error:
-                return error
+    async def one(row: Owned) -> Owned | None:
+        try:
+            return row if row.object else replace(row, object=(await look(call, row)).body.decode("utf-8", "replace"))
+        except VendorRefused:
+            return None
 
-    found = await asyncio.gather(*(one(row) for row in rows))
-    call.upstream = ""
-    for result in found:
-        if isinstance(result, GatewayError):
-            raise result
-    return [row for row in found if isinstance(row, Owned)]
+    return await looked_at(call, rows, one)
 
 
 async def meter_unread(call: Call, row: Owned) -> None:

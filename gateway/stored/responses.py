@@ -14,7 +14,7 @@ from gateway.stored.ledger import Owned
 from gateway.stored.metering import ENDED, EventMeter, meter_response
 from gateway.stored.naming import Stored
 from gateway.stored.streaming import stream
-from gateway.stored.vendor import Answer, VendorRefused
+from gateway.stored.vendor import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +51,10 @@ async def delete(call: Call) -> Response:
     """DELETE /v1/responses/{id}; one that ran in the background is looked at once more before."""
     row = await call.own(Stored.RESPONSE, call.id)
     upstream, vendors = call.place_of(row), call.vendors
-    try:
+    async with call.ending(row):
         if row.metered_ns is None:
             await _metered(call, row, await vendors.whole(upstream, "GET", (PATH, row.id)))
         answer = await vendors.whole(upstream, "DELETE", (PATH, row.id))
-    except VendorRefused as refused:
-        if refused.status == 404:
-            await call.plane.owners.forget(row)
-        raise
-    await call.plane.owners.forget(row)
     return call.answer(answer.status, dict(answer.headers), answer.body)
 
 

@@ -71,18 +71,24 @@ class ModelRequest:
 
 def read(body: bytes, kind: Kind = Kind.CHAT) -> ModelRequest:
     """The request of that kind in `body`. Raises InvalidRequest naming the field that is wrong."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise InvalidRequest("The body must be a JSON object.")
+    fields = object_in(body)
     if len(body) > 2 * DEPTH_MAX and not _can_be_written(fields):
         raise InvalidRequest(f"The body is nested more than {DEPTH_MAX} deep. Flatten it.")
     alias = fields.get("model")
     if not isinstance(alias, str) or not alias:
         raise InvalidRequest("Name a model: `model` must be a non-empty string.", param="model")
     return READERS[kind](body, fields, alias)
+
+
+def object_in(body: bytes) -> dict[str, object]:
+    """The JSON object that a client sent. Raises InvalidRequest."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return fields
 
 
 def _can_be_written(fields: Mapping[str, object]) -> bool:
