@@ -4,6 +4,7 @@ Prometheus knows only floats, so the amounts here are for graphs and alerts; the
 """
 
 import threading
+from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from analytics.audit import KINDS
 from analytics.reconciliation import Reconciliation
+from analytics.rollups import Rebuilt
 
 
 class Monitor:
@@ -33,6 +35,12 @@ class Monitor:
             "tollway_audit_duplicate_rows",
             "Rows too many in the last 24 closed hours, by what landed twice.",
             ["kind"],
+            registry=self.registry,
+        )
+        self._rolled_up = Counter(
+            "tollway_rollup_partitions_rebuilt",
+            "Partitions of a rollup that were rebuilt and swapped in.",
+            ["rollup"],
             registry=self.registry,
         )
         money = ["month", "provider", "account"]
@@ -58,6 +66,11 @@ class Monitor:
     def succeeded(self, job: str, unix_seconds: float) -> None:
         """Note when a job succeeded."""
         self._successes.labels(job).set(unix_seconds)
+
+    def rolled_up(self, rebuilt: Rebuilt) -> None:
+        """Count what was swapped in."""
+        for rollup, partitions in asdict(rebuilt).items():
+            self._rolled_up.labels(rollup).inc(partitions)
 
     def audited(self, found: pl.DataFrame) -> None:
         """Show the result of an audit; a kind that found nothing is 0, not absent."""

@@ -7,14 +7,16 @@ no price). Where either count is not zero, `is_floor` is true and the total is a
 
 The measures of every frame, after its keys: requests, attempts (those that were sent), input_uncached, cache_read,
 cache_write_5m, cache_write_1h, output, reasoning (the vendor's own final counts, disjoint), cost_usd and
-partial_cost_usd (Decimal), unmeasured, unpriced (counts), is_floor (Boolean). A request whose attempts fall into
-several rows is counted in each, so requests do not add up over rows; all else does.
+partial_cost_usd (Decimal), unmeasured, unpriced (counts), is_floor (Boolean). All of them add up over rows: a request
+is counted once, in the row of its first attempt.
+
+Answers are put together of rollups and, where there are none yet, of facts (analytics.rollups): that changes no digit.
 
 Each function has an async twin, named with a leading `a`, for the dashboards.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 import polars as pl
@@ -22,6 +24,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 
 import sql
+from analytics.rollups import Grain, Reach, Slice, areach, reach, slices
 from analytics.windows import Window
 
 
@@ -85,33 +88,45 @@ class Choices:
 
 def kpis(client: Client, window: Window, filters: Filters = ALL) -> Kpis:
     """The figures of the window and of `window.previous()`."""
-    return Kpis(*(_figures(client, each, filters) for each in (window, window.previous())))
+    reached = reach(client)
+    parts = [
+        _fetched(client, "spend_figures", _figure_slices(each, reached, filters), filters) for each in _both(window)
+    ]
+    return Kpis(*map(_as_figures, parts))
 
 
 async def akpis(client: AsyncClient, window: Window, filters: Filters = ALL) -> Kpis:
     """As kpis."""
-    current, previous = [await _afigures(client, each, filters) for each in (window, window.previous())]
-    return Kpis(current, previous)
+    reached = await areach(client)
+    parts = [
+        await _afetched(client, "spend_figures", _figure_slices(each, reached, filters), filters)
+        for each in _both(window)
+    ]
+    return Kpis(*map(_as_figures, parts))
 
 
 def by_day_depth(client: Client, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """One row per UTC day and fallback depth with traffic, sorted by both: day Date, fallback_depth, the measures."""
-    return _with_floor(sql.fetch(client, "spend_by_day_depth", **_params(window, filters)))
+    parts = slices(window, reach(client), _day_grain(filters))
+    return _rows(_fetched(client, "spend_by_day_depth", parts, filters), "day", "fallback_depth")
 
 
 async def aby_day_depth(client: AsyncClient, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """As by_day_depth."""
-    return _with_floor(await sql.afetch(client, "spend_by_day_depth", **_params(window, filters)))
+    parts = slices(window, await areach(client), _day_grain(filters))
+    return _rows(await _afetched(client, "spend_by_day_depth", parts, filters), "day", "fallback_depth")
 
 
 def by_alias_tenant(client: Client, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """One row per alias and tenant with traffic, sorted by both: alias, tenant, the measures."""
-    return _with_floor(sql.fetch(client, "spend_by_alias_tenant", **_params(window, filters)))
+    parts = slices(window, reach(client), Grain.MONTH)
+    return _rows(_fetched(client, "spend_by_alias_tenant", parts, filters), "alias", "tenant")
 
 
 async def aby_alias_tenant(client: AsyncClient, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """As by_alias_tenant."""
-    return _with_floor(await sql.afetch(client, "spend_by_alias_tenant", **_params(window, filters)))
+    parts = slices(window, await areach(client), Grain.MONTH)
+    return _rows(await _afetched(client, "spend_by_alias_tenant", parts, filters), "alias", "tenant")
 
 
 def breakdown(client: Client, window: Window, filters: Filters = ALL) -> pl.DataFrame:
@@ -119,39 +134,52 @@ def breakdown(client: Client, window: Window, filters: Filters = ALL) -> pl.Data
 
     alias, tenant, fallback_depth, day Date, the measures.
     """
-    return _with_floor(sql.fetch(client, "spend_breakdown", **_params(window, filters)))
+    parts = slices(window, reach(client), Grain.DAY)
+    return _rows(_fetched(client, "spend_breakdown", parts, filters), "alias", "tenant", "fallback_depth", "day")
 
 
 async def abreakdown(client: AsyncClient, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """As breakdown."""
-    return _with_floor(await sql.afetch(client, "spend_breakdown", **_params(window, filters)))
+    parts = slices(window, await areach(client), Grain.DAY)
+    return _rows(await _afetched(client, "spend_breakdown", parts, filters), "alias", "tenant", "fallback_depth", "day")
 
 
 def choices(client: Client, window: Window) -> Choices:
     """The tenants, aliases, providers and accounts with traffic in the window."""
-    return _choices(sql.fetch(client, "spend_choices", since=window.since, until=window.until))
+    parts = slices(window, reach(client), Grain.MONTH)
+    return _choices(sql.fetch(client, "spend_choices", **asdict(part)) for part in parts)
 
 
 async def achoices(client: AsyncClient, window: Window) -> Choices:
     """As choices."""
-    return _choices(await sql.afetch(client, "spend_choices", since=window.since, until=window.until))
+    parts = slices(window, await areach(client), Grain.MONTH)
+    return _choices([await sql.afetch(client, "spend_choices", **asdict(part)) for part in parts])
 
 
-def _figures(client: Client, window: Window, filters: Filters) -> Figures:
-    params = _params(window, filters)
-    return _as_figures(sql.fetch(client, "spend_figures", **params), sql.fetch(client, "spend_cache_saving", **params))
+def _both(window: Window) -> tuple[Window, Window]:
+    return window, window.previous()
 
 
-async def _afigures(client: AsyncClient, window: Window, filters: Filters) -> Figures:
-    params = _params(window, filters)
-    totals = await sql.afetch(client, "spend_figures", **params)
-    return _as_figures(totals, await sql.afetch(client, "spend_cache_saving", **params))
+def _day_grain(filters: Filters) -> Grain:
+    return Grain.DAY if filters.tenants else Grain.TOTAL
 
 
-def _params(window: Window, filters: Filters) -> dict[str, object]:
+def _figure_slices(window: Window, reached: Reach, filters: Filters) -> tuple[Slice, ...]:
+    return slices(window, reached, Grain.MONTH if filters.tenants else Grain.TOTAL)
+
+
+def _fetched(client: Client, name: str, parts: Iterable[Slice], filters: Filters) -> pl.DataFrame:
+    """The rows of all slices, one below the other."""
+    return pl.concat([sql.fetch(client, name, **_params(part, filters)) for part in parts])
+
+
+async def _afetched(client: AsyncClient, name: str, parts: Iterable[Slice], filters: Filters) -> pl.DataFrame:
+    return pl.concat([await sql.afetch(client, name, **_params(part, filters)) for part in parts])
+
+
+def _params(part: Slice, filters: Filters) -> dict[str, object]:
     return {
-        "since": window.since,
-        "until": window.until,
+        **asdict(part),
         "tenants": list(filters.tenants),
         "aliases": list(filters.aliases),
         "providers": list(filters.providers),
@@ -159,16 +187,18 @@ def _params(window: Window, filters: Filters) -> dict[str, object]:
     }
 
 
-def _with_floor(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(is_floor=(pl.col("unmeasured") + pl.col("unpriced")) > 0)
+def _rows(frame: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """Slices may know the same keys, so their rows are summed."""
+    summed = frame.group_by(keys).agg(pl.all().sum()).sort(keys)
+    return summed.with_columns(is_floor=(pl.col("unmeasured") + pl.col("unpriced")) > 0)
 
 
-def _as_figures(totals: pl.DataFrame, saving: pl.DataFrame) -> Figures:
-    row = totals.row(0, named=True)
+def _as_figures(rows: pl.DataFrame) -> Figures:
+    row = rows.sum().row(0, named=True)
     return Figures(
         cost_usd=row["cost_usd"],
         fallback_cost_usd=row["fallback_cost_usd"],
-        cache_saving_usd=saving["cache_saving_usd"][0],
+        cache_saving_usd=row["cache_saving_usd"],
         partial_cost_usd=row["partial_cost_usd"],
         requests=row["requests"],
         attempts=row["attempts"],
@@ -181,6 +211,7 @@ def _as_figures(totals: pl.DataFrame, saving: pl.DataFrame) -> Figures:
     )
 
 
-def _choices(frame: pl.DataFrame) -> Choices:
-    row = frame.row(0, named=True)
-    return Choices(*(tuple(row[name]) for name in ("tenants", "aliases", "providers", "accounts")))
+def _choices(frames: Iterable[pl.DataFrame]) -> Choices:
+    rows = pl.concat(frames)
+    names = ("tenants", "aliases", "providers", "accounts")
+    return Choices(*(tuple(rows[name].explode().drop_nulls().unique().sort()) for name in names))

@@ -1,4 +1,4 @@
-"""The scheduled work: loads the rate cards, audits closed hours for duplicates, reconciles the open month each night.
+"""The scheduled work: loads the rate cards, rebuilds stale rollups, audits closed hours, reconciles each night.
 
 A thin loop: `schedule.due` decides, `Worker` acts. A job that fails is logged, counted and tried again at the next
 turn; a store that is away is waited for. Its figures are on a small HTTP port (/healthz /readyz /metrics).
@@ -16,10 +16,11 @@ from typing import assert_never
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from analytics import audit, rate_cards
+from analytics import audit, rate_cards, rollups
 from analytics.monitor import Monitor, serve
 from analytics.reconciliation import reconcile_month
-from analytics.schedule import Audit, Done, Job, LoadCards, Reconcile, due
+from analytics.rollups.rebuild import RollupContested
+from analytics.schedule import Audit, Done, Job, LoadCards, Reconcile, RollUp, due
 from gateway.domain import clock
 from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard
@@ -32,7 +33,7 @@ COMPLAINT_MAX = 240
 RETRY_S = 1.0
 """Between turns while the store is not there yet."""
 
-_RETRIED = (ClickHouseError, OSError, ArithmeticError, LookupError, credentials.CredentialsError)
+_RETRIED = (ClickHouseError, OSError, ArithmeticError, LookupError, credentials.CredentialsError, RollupContested)
 """What a later turn may not meet again: a store away, cards swapped under a query, a total that disagrees."""
 
 
@@ -130,6 +131,8 @@ class Worker:
             case LoadCards():
                 log.info("%d rate cards are in the store", rate_cards.load(client, self._settings.cards, now=now))
                 self._monitor.ready.set()
+            case RollUp(at, whole):
+                self._monitor.rolled_up(rollups.catch_up(client, now=at, whole=whole))
             case Audit(window):
                 found = audit.duplicates(client, window)
                 self._monitor.audited(found)

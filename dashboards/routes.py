@@ -26,7 +26,7 @@ async def _spend_by_day(books: Books, chosen: Filters, now: datetime) -> Table:
 
 async def _spend_by_alias_tenant(books: Books, chosen: Filters, now: datetime) -> Table:
     answer = await questions.spend(books, chosen, now)
-    return spend_tables.by_alias_tenant(answer.by_alias_tenant, answer.kpis.current.requests)
+    return spend_tables.by_alias_tenant(answer.by_alias_tenant)
 
 
 async def _scope(books: Books, chosen: Filters, now: datetime) -> Scope:

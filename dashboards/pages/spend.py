@@ -108,7 +108,7 @@ def wire(app: Dash, books: Books, clock: Callable[[], datetime]) -> None:
 def _drawn(chosen: Filters, answer: questions.Spend, now: datetime) -> dict[str, Any]:
     days, rows = (
         spend_tables.by_day(answer.by_day_depth),
-        spend_tables.by_alias_tenant(answer.by_alias_tenant, answer.kpis.current.requests),
+        spend_tables.by_alias_tenant(answer.by_alias_tenant),
     )
     offered = (answer.choices.tenants, answer.choices.aliases, answer.choices.providers)
     return {

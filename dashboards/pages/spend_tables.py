@@ -13,7 +13,12 @@ from dashboards.tables import Column, Kind, Row, Table
 from dashboards.vocabulary import TOKEN_CLASSES
 
 COST = Column("cost_usd", "Spend", Kind.MONEY, "Metered: usage the vendor itself reported, at the card in force.")
-REQUESTS = Column("requests", "Requests", Kind.COUNT, "What clients asked; one request may take several attempts.")
+REQUESTS = Column(
+    "requests",
+    "Requests",
+    Kind.COUNT,
+    "What clients asked, each where it was tried first.",
+)
 ATTEMPTS = Column("attempts", "Attempts", Kind.COUNT, "Calls to a vendor, each of which it may bill.")
 UNMEASURED = Column(
     "unmeasured",
@@ -50,15 +55,12 @@ BY_DAY = (
 )
 
 
-def by_alias_tenant(frame: pl.DataFrame, requests: int) -> Table:
-    """The dearest first; share is of the total shown. `frame` as analytics.spend.by_alias_tenant.
-
-    `requests` is the number of distinct ones: a request whose attempts fall into two rows is counted in both.
-    """
+def by_alias_tenant(frame: pl.DataFrame) -> Table:
+    """The dearest first; share is of the total shown. `frame` as analytics.spend.by_alias_tenant."""
     total = total_of(frame["cost_usd"].drop_nulls())
     rows = [{**row, "share": _share(row["cost_usd"], total)} for row in frame.iter_rows(named=True)]
     rows.sort(key=lambda row: (-(row["cost_usd"] or 0), row["alias"], row["tenant"]))
-    foot = {**_foot(frame, "alias", total), "share": _share(total, total), "requests": requests}
+    foot = {**_foot(frame, "alias", total), "share": _share(total, total)}
     return Table("spend_by_alias_tenant", BY_ALIAS_TENANT, rows, foot, Style.fitting(total))
 
 

@@ -1,21 +1,21 @@
--- Spend by alias and tenant. Empty arrays mean all; a pair without traffic has no row.
+-- Spend by alias and tenant, from the cells of a slice. Empty arrays mean all; a pair without traffic has no row.
 SELECT
     alias,
     tenant,
-    uniqExact(trace_id, parent_span_id)                                         AS requests,
-    countIf(billable)                                                           AS attempts,
-    sumIf(rated.input_uncached, completeness = 'measured')                      AS input_uncached,
-    sumIf(rated.cache_read, completeness = 'measured')                          AS cache_read,
-    sumIf(rated.cache_write_5m, completeness = 'measured')                      AS cache_write_5m,
-    sumIf(rated.cache_write_1h, completeness = 'measured')                      AS cache_write_1h,
-    sumIf(rated.output, completeness = 'measured')                              AS output,
-    sumIf(rated.reasoning, completeness = 'measured')                           AS reasoning,
-    sum(ifNull(rated.cost_usd, toDecimal128(0, 18)))                            AS cost_usd,
-    sum(ifNull(rated.partial_cost_usd, toDecimal128(0, 18)))                    AS partial_cost_usd,
-    countIf(rated.unmeasured)                                                   AS unmeasured,
-    countIf(billable AND completeness = 'measured' AND rated.unpriced)          AS unpriced
-FROM tollway.rated_attempts AS rated
-WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
+    sum(c.requests)         AS requests,
+    sum(c.attempts)         AS attempts,
+    sum(c.input_uncached)   AS input_uncached,
+    sum(c.cache_read)       AS cache_read,
+    sum(c.cache_write_5m)   AS cache_write_5m,
+    sum(c.cache_write_1h)   AS cache_write_1h,
+    sum(c.output)           AS output,
+    sum(c.reasoning)        AS reasoning,
+    sum(c.cost_usd)         AS cost_usd,
+    sum(c.partial_cost_usd) AS partial_cost_usd,
+    sum(c.unmeasured)       AS unmeasured,
+    sum(c.unpriced)         AS unpriced
+FROM tollway.{cells:Identifier} AS c
+WHERE c.at >= {since:DateTime64(9, 'UTC')} AND c.at < {until:DateTime64(9, 'UTC')}
   AND (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
   AND (empty({aliases:Array(String)}) OR has({aliases:Array(String)}, alias))
   AND (empty({providers:Array(String)}) OR has({providers:Array(String)}, provider))
@@ -29,4 +29,3 @@ WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTim
         AND started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
         AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))
 GROUP BY alias, tenant
-ORDER BY alias, tenant

@@ -1,8 +1,8 @@
--- The values that occur in a window, sorted, in one row: what a filter can offer.
+-- The values that occur in the cells of a slice, in one row: what a filter can offer.
 SELECT
-    arraySort(groupUniqArray(tenant))   AS tenants,
-    arraySort(groupUniqArray(alias))    AS aliases,
-    arraySort(groupUniqArray(provider)) AS providers,
-    arraySort(groupUniqArray(account))  AS accounts
-FROM tollway.attempts
-WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
+    groupUniqArray(tenant)   AS tenants,
+    groupUniqArray(alias)    AS aliases,
+    groupUniqArray(provider) AS providers,
+    groupUniqArray(account)  AS accounts
+FROM tollway.{cells:Identifier} AS c
+WHERE c.at >= {since:DateTime64(9, 'UTC')} AND c.at < {until:DateTime64(9, 'UTC')}

@@ -31,6 +31,11 @@ SELECT
             completeness = 'measured', toDecimal128(priced, 18), NULL) AS cost_usd,
     if(outcome != 'refused' AND completeness = 'estimated', toDecimal128(priced, 18), NULL) AS partial_cost_usd,
     outcome != 'refused' AND completeness != 'unknown' AND priced IS NULL AS unpriced,
+    -- What the cached input would have cost more as uncached; 0 where the card lacks either price.
+    if(completeness = 'measured' AND cache_read > 0 AND priced IS NOT NULL,
+       toDecimal128(ifNull((toDecimal256(p_input_uncached, 18) - toDecimal256(p_cache_read, 18)) * cache_read,
+                           toDecimal256(0, 18)), 18),
+       toDecimal128(0, 18)) AS cache_saving_usd,
     -- What a vendor may bill and has not told the final usage of; an error answer and a connection that never was are not
     -- billed.
     billable AND completeness != 'measured'

@@ -52,12 +52,22 @@ def test_a_window_is_half_open(writer, reader):
     assert spend.kpis(reader, NOVEMBER).current.attempts == 2
 
 
-def test_a_request_with_two_attempts_is_one_request(writer, reader):
+def test_a_request_with_two_attempts_is_one_request_where_it_was_tried_first(writer, reader):
     first = attempt(outcome="timeout", completeness="unknown")
-    second = attempt(fallback_depth=1, trace_id=first["trace_id"], parent_span_id=first["parent_span_id"])
+    second = attempt(fallback_depth=1, attempt_index=1)
     land(writer, first, second)
     assert spend.by_alias_tenant(reader, NOVEMBER).select("requests", "attempts").rows() == [(1, 2)]
-    assert spend.by_day_depth(reader, NOVEMBER)["requests"].to_list() == [1, 1]
+    assert spend.by_day_depth(reader, NOVEMBER)["requests"].to_list() == [1, 0]
+
+
+def test_each_member_of_a_micro_batch_is_a_request_and_a_background_response_is_one(writer, reader):
+    land(
+        writer,
+        attempt(batch_size=8, finish_reason="stop"),
+        attempt(batch_size=1, finish_reason="queued", completeness="unknown"),
+        attempt(batch_size=1, finish_reason="completed"),
+    )
+    assert spend.kpis(reader, NOVEMBER).current.requests == 9
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ DRAWERS = {"utils", "util", "helpers", "helper", "manager", "managers", "common"
 SQL_TEXT = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|ALTER\s+TABLE|CREATE\s+(TABLE|VIEW|DATABASE)|DELETE\s+FROM)\b", re.DOTALL
 )
-QUERY_CALL = re.compile(r'\b(?:fetch|afetch|execute|load|statement)\(\s*(?:[\w.()\[\]]+\s*,\s*)?"(\w+)"')
+QUERY_CALL = re.compile(r'\b(?:_?a?fetch(?:ed)?|execute|load|statement)\(\s*(?:[\w.()\[\]]+\s*,\s*)?"(\w+)"')
 
 
 def modules() -> list[Path]:

@@ -1,0 +1,161 @@
+"""Rebuilds what is stale of the rollups: cells are summed beside the table and swapped in a partition at a time.
+
+Killed anywhere, each partition holds what it held before or all that is new, and the next turn finds what is left.
+One worker of a store does this; should a second one write the same cells at once, the count before the swap finds it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from clickhouse_connect.driver.client import Client
+
+import sql
+from analytics import rate_cards
+from analytics.rollups import plan
+from analytics.rollups.plan import Day, Held
+from analytics.rollups.sources import EARLIEST, reach
+from gateway.domain.rate_card import RateCard
+
+ONE_DAY = timedelta(days=1)
+
+
+class RollupContested(RuntimeError):
+    """The cells beside a table are not the attempts that were counted; nothing was swapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """How many partitions of each rollup were swapped."""
+
+    hours: int = 0
+    days: int = 0
+    totals: int = 0
+    months: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.hours or self.days or self.totals or self.months)
+
+
+def catch_up(client: Client, *, now: datetime, whole: bool = True) -> Rebuilt:
+    """Make the rollups what the facts say of all hours, days and months that are closed at `now`.
+
+    `whole` looks at every day there is, which reads one column of all facts; else it looks at what began since
+    yesterday, or since the rollups end. Raises DatabaseError from the store, RollupContested.
+    """
+    since = EARLIEST if whole else plan.stale_since(now, reach(client).days_until)
+    since = since.replace(day=1, hour=0)
+    until = plan.closed(now)
+    cards = rate_cards.book_of(sql.fetch(client, "rate_card_current")).cards
+    days = _days(client, since, until)
+    marks = {day.day: plan.mark(cards, day.day) for day in days}
+    hours = plan.stale_hours(days, marks, now)
+    for day in hours:
+        _hours(client, day, until, marks[day])
+    by_month = plan.stale_days(days, marks, now)
+    for month, stale in by_month.items():
+        _month_of_days(client, month, stale, [day for day in days if day.day.replace(day=1) == month], cards)
+    if by_month:
+        days = _days(client, since, until)
+    totals = plan.stale_totals(days)
+    for month in totals:
+        _totals(client, month, [day for day in days if day.day.replace(day=1) == month])
+    months = plan.stale_months(days, _months(client), now)
+    for month, held in months.items():
+        _month(client, month, held)
+    return Rebuilt(hours=len(hours), days=len(by_month), totals=len(totals), months=len(months))
+
+
+def _days(client: Client, since: datetime, until: datetime) -> list[Day]:
+    """Every day that the facts or a rollup know of, oldest first."""
+    facts = dict(sql.fetch(client, "rollup_fact_days", since=since, until=until).iter_rows())
+    built = {
+        row["day"]: row
+        for row in sql.fetch(client, "rollup_days_built", since=since, until=until).iter_rows(named=True)
+    }
+    found = []
+    for day in sorted(facts.keys() | built.keys()):
+        row = built.get(day, {})
+        held = {name: Held(row.get(name, 0), row.get(f"{name}_rated_by", 0)) for name in ("hours", "days", "totals")}
+        found.append(Day(day, facts.get(day, 0), **held))
+    return found
+
+
+def _months(client: Client) -> dict[date, Held]:
+    frame = sql.fetch(client, "rollup_months_built")
+    return {month: Held(attempts, rated_by) for month, attempts, rated_by in frame.iter_rows()}
+
+
+def _hours(client: Client, day: date, closed: datetime, rated_by: int) -> None:
+    since = plan.midnight(day)
+    until = min(since + ONE_DAY, closed)
+    sql.execute(client, "rollup_clear", next="rollup_hours_next")
+    before = _facts(client, since, until)
+    _build(client, "rollup_hours_next", "rollup_facts", "hour", since, until, rated_by)
+    _check(client, "rollup_hours_next", before, _facts(client, since, until))
+    sql.execute(client, "rollup_swap_hours", partition=day)
+
+
+def _month_of_days(
+    client: Client, month: date, stale: Sequence[date], days: Sequence[Day], cards: Sequence[RateCard]
+) -> None:
+    """A day at a time, so that memory is one day's; the days that are right are copied."""
+    since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
+    kept = sum(day.days.attempts for day in days if day.day not in stale)
+    sql.execute(client, "rollup_clear", next="rollup_days_next")
+    sql.execute(client, "rollup_keep", since=since, until=until, days=list(stale))
+    low = high = kept
+    for day in stale:
+        begins = plan.midnight(day)
+        low += _facts(client, begins, begins + ONE_DAY)
+        _build(client, "rollup_days_next", "rollup_facts", "day", begins, begins + ONE_DAY, plan.mark(cards, day))
+        high += _facts(client, begins, begins + ONE_DAY)
+    _check(client, "rollup_days_next", low, high)
+    sql.execute(client, "rollup_swap_days", partition=_partition(month))
+
+
+def _totals(client: Client, month: date, days: Sequence[Day]) -> None:
+    sql.execute(client, "rollup_clear", next="rollup_totals_next")
+    for day in days:
+        begins = plan.midnight(day.day)
+        _build(client, "rollup_totals_next", "rollup_days", "day", begins, begins + ONE_DAY, day.days.rated_by)
+    wanted = sum(day.days.attempts for day in days)
+    _check(client, "rollup_totals_next", wanted, wanted)
+    sql.execute(client, "rollup_swap_totals", partition=_partition(month))
+
+
+def _month(client: Client, month: date, wanted: Held) -> None:
+    since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
+    sql.execute(client, "rollup_clear", next="rollup_months_next")
+    _build(client, "rollup_months_next", "rollup_days", "month", since, until, wanted.rated_by)
+    _check(client, "rollup_months_next", wanted.attempts, wanted.attempts)
+    sql.execute(client, "rollup_swap_months", partition=_partition(month))
+
+
+def _build(client: Client, into: str, cells: str, grain: str, since: datetime, until: datetime, rated_by: int) -> None:
+    sql.execute(
+        client,
+        "rollup_build",
+        next=into,
+        cells=cells,
+        grain=grain,
+        all_tenants=into == "rollup_totals_next",
+        since=since,
+        until=until,
+        rated_by=rated_by,
+    )
+
+
+def _facts(client: Client, since: datetime, until: datetime) -> int:
+    frame = sql.fetch(client, "rollup_fact_days", since=since, until=until)
+    return int(frame["attempts"].sum())
+
+
+def _check(client: Client, table: str, low: int, high: int) -> None:
+    staged = int(sql.fetch(client, "rollup_staged", next=table).item())
+    if not low <= staged <= high:
+        raise RollupContested(f"{table} holds {staged} attempts, not {low} to {high}: does a second worker write it?")
+
+
+def _partition(month: date) -> int:
+    return month.year * 100 + month.month

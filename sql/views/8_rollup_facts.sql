@@ -1,0 +1,35 @@
+-- Each attempt as a cell of its own: what rollups sum, and what is read where there is no rollup yet. A request counts with
+-- its first attempt, each member of a micro-batch as one; a response left to run in the background with its end.
+CREATE OR REPLACE VIEW tollway.rollup_facts {on_cluster} AS
+WITH
+    (outcome = 'ok') AS ended_well,
+    (completeness = 'measured') AS measured
+SELECT
+    started_at AS at,
+    tenant, alias, tier, upstream, provider, account, region, model, fallback_depth, fallback_reason, card_id,
+    if(attempt_index = 0 AND finish_reason NOT IN ('queued', 'in_progress'), toUInt64(batch_size), 0) AS requests,
+    toUInt64(billable) AS attempts,
+    toUInt64(NOT billable) AS refused,
+    toUInt64(billable AND outcome = 'error') AS errors,
+    toUInt64(billable AND outcome = 'timeout') AS timeouts,
+    toUInt64(billable AND outcome = 'cancelled') AS cancelled,
+    toUInt64(billable AND outcome = 'lost') AS lost,
+    if(measured, rated.input_uncached, 0) AS input_uncached,
+    if(measured, rated.cache_read, 0) AS cache_read,
+    if(measured, rated.cache_write_5m, 0) AS cache_write_5m,
+    if(measured, rated.cache_write_1h, 0) AS cache_write_1h,
+    if(measured, rated.output, 0) AS output,
+    if(measured, rated.reasoning, 0) AS reasoning,
+    ifNull(rated.cost_usd, toDecimal128(0, 18)) AS cost_usd,
+    ifNull(rated.partial_cost_usd, toDecimal128(0, 18)) AS partial_cost_usd,
+    rated.cache_saving_usd AS cache_saving_usd,
+    toUInt64(rated.unmeasured) AS unmeasured,
+    toUInt64(billable AND measured AND rated.unpriced) AS unpriced,
+    if(attempt_index = 0, ifNull(accurateCastOrNull(round(queue_seconds * 1000000), 'UInt64'), 0), 0) AS queue_us,
+    toUInt64(floor(greatest(0, least(160, 8 * log2(greatest(duration_seconds, 0.0001) * 1000) + 1)))) AS duration_bucket,
+    toUInt64(floor(greatest(0, least(160, 8 * log2(greatest(ifNull(first_token_seconds, 0), 0.0001) * 1000) + 1))))
+        AS first_token_bucket,
+    if(ended_well, arrayPushBack(arrayWithConstant(duration_bucket, toUInt64(0)), toUInt64(1)), []) AS duration_hist,
+    if(ended_well AND first_token_seconds IS NOT NULL,
+       arrayPushBack(arrayWithConstant(first_token_bucket, toUInt64(0)), toUInt64(1)), []) AS first_token_hist
+FROM tollway.rated_attempts AS rated;
