@@ -16,7 +16,7 @@ Each function has an async twin, named with a leading `a`, for the dashboards.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
@@ -26,6 +26,18 @@ from clickhouse_connect.driver.client import Client
 import sql
 from analytics.rollups import Grain, Reach, Slice, areach, reach, slices
 from analytics.windows import Window
+from gateway.domain.usage import TokenClass
+
+MEASURES = (
+    "requests",
+    "attempts",
+    *TokenClass,
+    "cost_usd",
+    "partial_cost_usd",
+    "unmeasured",
+    "unpriced",
+)
+"""What every frame says of a row, but for is_floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +159,17 @@ async def abreakdown(client: AsyncClient, window: Window, filters: Filters = ALL
 def choices(client: Client, window: Window) -> Choices:
     """The tenants, aliases, providers and accounts with traffic in the window."""
     parts = slices(window, reach(client), Grain.MONTH)
-    return _choices(sql.fetch(client, "spend_choices", **asdict(part)) for part in parts)
+    return _choices(sql.fetch(client, "spend_choices", **_window_of(part)) for part in parts)
 
 
 async def achoices(client: AsyncClient, window: Window) -> Choices:
     """As choices."""
     parts = slices(window, await areach(client), Grain.MONTH)
-    return _choices([await sql.afetch(client, "spend_choices", **asdict(part)) for part in parts])
+    return _choices([await sql.afetch(client, "spend_choices", **_window_of(part)) for part in parts])
+
+
+def _window_of(part: Slice) -> dict[str, object]:
+    return {"cells": part.cells or "rollup_facts", "since": part.since, "until": part.until}
 
 
 def _both(window: Window) -> tuple[Window, Window]:
@@ -168,18 +184,29 @@ def _figure_slices(window: Window, reached: Reach, filters: Filters) -> tuple[Sl
     return slices(window, reached, Grain.MONTH if filters.tenants else Grain.TOTAL)
 
 
-def _fetched(client: Client, name: str, parts: Iterable[Slice], filters: Filters) -> pl.DataFrame:
-    """The rows of all slices, one below the other."""
-    return pl.concat([sql.fetch(client, name, **_params(part, filters)) for part in parts])
+def _fetched(client: Client, name: str, parts: Iterable[Slice], filters: Filters) -> list[pl.DataFrame]:
+    """The rows of each slice; those of facts have keys and measures beside what the others have."""
+    return [
+        sql.fetch(client, "spend_open", **_params(part, filters))
+        if part.cells is None
+        else sql.fetch(client, name, cells=part.cells, **_params(part, filters))
+        for part in parts
+    ]
 
 
-async def _afetched(client: AsyncClient, name: str, parts: Iterable[Slice], filters: Filters) -> pl.DataFrame:
-    return pl.concat([await sql.afetch(client, name, **_params(part, filters)) for part in parts])
+async def _afetched(client: AsyncClient, name: str, parts: Iterable[Slice], filters: Filters) -> list[pl.DataFrame]:
+    return [
+        await sql.afetch(client, "spend_open", **_params(part, filters))
+        if part.cells is None
+        else await sql.afetch(client, name, cells=part.cells, **_params(part, filters))
+        for part in parts
+    ]
 
 
 def _params(part: Slice, filters: Filters) -> dict[str, object]:
     return {
-        **asdict(part),
+        "since": part.since,
+        "until": part.until,
         "tenants": list(filters.tenants),
         "aliases": list(filters.aliases),
         "providers": list(filters.providers),
@@ -187,14 +214,16 @@ def _params(part: Slice, filters: Filters) -> dict[str, object]:
     }
 
 
-def _rows(frame: pl.DataFrame, *keys: str) -> pl.DataFrame:
+def _rows(frames: Iterable[pl.DataFrame], *keys: str) -> pl.DataFrame:
     """Slices may know the same keys, so their rows are summed."""
-    summed = frame.group_by(keys).agg(pl.all().sum()).sort(keys)
+    rows = pl.concat([frame.select(*keys, *MEASURES) for frame in frames])
+    summed = rows.group_by(keys).agg(pl.all().sum()).sort(keys)
     return summed.with_columns(is_floor=(pl.col("unmeasured") + pl.col("unpriced")) > 0)
 
 
-def _as_figures(rows: pl.DataFrame) -> Figures:
-    row = rows.sum().row(0, named=True)
+def _as_figures(frames: Iterable[pl.DataFrame]) -> Figures:
+    measures = (*MEASURES, "fallback_cost_usd", "cache_saving_usd", "cancelled")
+    row = pl.concat([frame.select(measures) for frame in frames]).sum().row(0, named=True)
     return Figures(
         cost_usd=row["cost_usd"],
         fallback_cost_usd=row["fallback_cost_usd"],

@@ -7,7 +7,7 @@ stands for facts that are gone, and is left alone: rebuilding it would lose them
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from analytics.rollups.sources import EARLIEST, day_of
@@ -23,10 +23,13 @@ HOURS_KEPT = timedelta(days=62)
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a rollup holds of one day or month: attempts, and the mark of the cards that rated them."""
+    """What a rollup holds of one day or month."""
 
     attempts: int = 0
+    told_later: int = 0
+    """Those among them that a later look at their response stands for."""
     rated_by: int = 0
+    """The mark of the cards that rated them; 0 for the facts, which are not rated."""
 
 
 NOTHING = Held()
@@ -34,10 +37,10 @@ NOTHING = Held()
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A UTC day: its attempts in the facts, and what each rollup holds of it."""
+    """A UTC day: what the facts and what each rollup hold of it."""
 
     day: date
-    facts: int
+    facts: Held = NOTHING
     hours: Held = NOTHING
     days: Held = NOTHING
     totals: Held = NOTHING
@@ -67,7 +70,7 @@ def mark(cards: Iterable[RateCard], day: date) -> int:
 
 def mark_of_days(days: Iterable[Day]) -> int:
     """The mark of a month whose days are rolled up so."""
-    return _number(*(f"{day.day} {day.days.rated_by}" for day in days if day.days.attempts))
+    return _number(*(f"{day.day} {day.days.told_later} {day.days.rated_by}" for day in days if day.days.attempts))
 
 
 def stale_hours(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> list[date]:
@@ -97,7 +100,8 @@ def stale_months(days: Sequence[Day], built: Mapping[date, Held], now: datetime)
         by_month.setdefault(day.day.replace(day=1), []).append(day)
     found: dict[date, Held] = {}
     for month, its_days in by_month.items():
-        wanted = Held(sum(day.days.attempts for day in its_days), mark_of_days(its_days))
+        attempts = sum(day.days.attempts for day in its_days)
+        wanted = Held(attempts, sum(day.days.told_later for day in its_days), mark_of_days(its_days))
         if wanted.attempts and midnight(next_month(month)) <= closed(now) and built.get(month, NOTHING) != wanted:
             found[month] = wanted
     return found
@@ -113,8 +117,9 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _stale(facts: int, held: Held, rated_by: int) -> bool:
-    return facts > held.attempts or (facts == held.attempts > 0 and held.rated_by != rated_by)
+def _stale(facts: Held, held: Held, rated_by: int) -> bool:
+    wanted = replace(facts, rated_by=rated_by)
+    return facts.attempts > held.attempts or (facts.attempts == held.attempts > 0 and held != wanted)
 
 
 def _number(*parts: str) -> int:

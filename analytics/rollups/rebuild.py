@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 import sql
 from analytics import rate_cards
 from analytics.rollups import plan
-from analytics.rollups.plan import Day, Held
+from analytics.rollups.plan import NOTHING, Day, Held
 from analytics.rollups.sources import EARLIEST, reach
 from gateway.domain.rate_card import RateCard
 
@@ -68,22 +68,14 @@ def catch_up(client: Client, *, now: datetime, whole: bool = True) -> Rebuilt:
 
 def _days(client: Client, since: datetime, until: datetime) -> list[Day]:
     """Every day that the facts or a rollup know of, oldest first."""
-    facts = dict(sql.fetch(client, "rollup_fact_days", since=since, until=until).iter_rows())
-    built = {
-        row["day"]: row
-        for row in sql.fetch(client, "rollup_days_built", since=since, until=until).iter_rows(named=True)
-    }
-    found = []
-    for day in sorted(facts.keys() | built.keys()):
-        row = built.get(day, {})
-        held = {name: Held(row.get(name, 0), row.get(f"{name}_rated_by", 0)) for name in ("hours", "days", "totals")}
-        found.append(Day(day, facts.get(day, 0), **held))
-    return found
+    facts = {row[0]: Held(*row[1:]) for row in sql.fetch(client, "rollup_fact_days", since=since, until=until).rows()}
+    frame = sql.fetch(client, "rollup_days_built", since=since, until=until)
+    built = {row[0]: [Held(*row[at : at + 3]) for at in (1, 4, 7)] for row in frame.rows()}
+    return [Day(day, facts.get(day, NOTHING), *built.get(day, ())) for day in sorted(facts.keys() | built.keys())]
 
 
 def _months(client: Client) -> dict[date, Held]:
-    frame = sql.fetch(client, "rollup_months_built")
-    return {month: Held(attempts, rated_by) for month, attempts, rated_by in frame.iter_rows()}
+    return {row[0]: Held(*row[1:]) for row in sql.fetch(client, "rollup_months_built").rows()}
 
 
 def _hours(client: Client, day: date, closed: datetime, rated_by: int) -> None:
@@ -91,7 +83,7 @@ def _hours(client: Client, day: date, closed: datetime, rated_by: int) -> None:
     until = min(since + ONE_DAY, closed)
     sql.execute(client, "rollup_clear", next="rollup_hours_next")
     before = _facts(client, since, until)
-    _build(client, "rollup_hours_next", "rollup_facts", "hour", since, until, rated_by)
+    _build_from_facts(client, "rollup_hours_next", "hour", since, until, rated_by)
     _check(client, "rollup_hours_next", before, _facts(client, since, until))
     sql.execute(client, "rollup_swap_hours", partition=day)
 
@@ -108,7 +100,7 @@ def _month_of_days(
     for day in stale:
         begins = plan.midnight(day)
         low += _facts(client, begins, begins + ONE_DAY)
-        _build(client, "rollup_days_next", "rollup_facts", "day", begins, begins + ONE_DAY, plan.mark(cards, day))
+        _build_from_facts(client, "rollup_days_next", "day", begins, begins + ONE_DAY, plan.mark(cards, day))
         high += _facts(client, begins, begins + ONE_DAY)
     _check(client, "rollup_days_next", low, high)
     sql.execute(client, "rollup_swap_days", partition=_partition(month))
@@ -118,7 +110,7 @@ def _totals(client: Client, month: date, days: Sequence[Day]) -> None:
     sql.execute(client, "rollup_clear", next="rollup_totals_next")
     for day in days:
         begins = plan.midnight(day.day)
-        _build(client, "rollup_totals_next", "rollup_days", "day", begins, begins + ONE_DAY, day.days.rated_by)
+        _build(client, "rollup_totals_next", "day", begins, begins + ONE_DAY, day.days.rated_by)
     wanted = sum(day.days.attempts for day in days)
     _check(client, "rollup_totals_next", wanted, wanted)
     sql.execute(client, "rollup_swap_totals", partition=_partition(month))
@@ -127,23 +119,19 @@ def _totals(client: Client, month: date, days: Sequence[Day]) -> None:
 def _month(client: Client, month: date, wanted: Held) -> None:
     since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
     sql.execute(client, "rollup_clear", next="rollup_months_next")
-    _build(client, "rollup_months_next", "rollup_days", "month", since, until, wanted.rated_by)
+    _build(client, "rollup_months_next", "month", since, until, wanted.rated_by)
     _check(client, "rollup_months_next", wanted.attempts, wanted.attempts)
     sql.execute(client, "rollup_swap_months", partition=_partition(month))
 
 
-def _build(client: Client, into: str, cells: str, grain: str, since: datetime, until: datetime, rated_by: int) -> None:
-    sql.execute(
-        client,
-        "rollup_build",
-        next=into,
-        cells=cells,
-        grain=grain,
-        all_tenants=into == "rollup_totals_next",
-        since=since,
-        until=until,
-        rated_by=rated_by,
-    )
+def _build_from_facts(client: Client, into: str, grain: str, since: datetime, until: datetime, rated_by: int) -> None:
+    sql.execute(client, "rollup_build_facts", next=into, grain=grain, since=since, until=until, rated_by=rated_by)
+
+
+def _build(client: Client, into: str, grain: str, since: datetime, until: datetime, rated_by: int) -> None:
+    """Days of all tenants together, or months, from the days."""
+    whose = {"all_tenants": grain == "day"}
+    sql.execute(client, "rollup_build", next=into, grain=grain, since=since, until=until, rated_by=rated_by, **whose)
 
 
 def _facts(client: Client, since: datetime, until: datetime) -> int:

@@ -46,9 +46,9 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of a window and the table or view of cells that answers for it."""
+    """A part of a window and the table of cells that answers for it; None = the facts do."""
 
-    cells: str
+    cells: str | None
     since: datetime
     until: datetime
 
@@ -103,11 +103,11 @@ def _fine(since: datetime, until: datetime, reach: Reach) -> Iterator[Slice]:
     first = max(_up(since, _hour_of, HOUR), reach.hours_since or until)
     last = min(_hour_of(until), reach.hours_until or first)
     if first >= last:
-        yield Slice("rollup_facts", since, until)
+        yield Slice(None, since, until)
         return
-    yield Slice("rollup_facts", since, first)
+    yield Slice(None, since, first)
     yield Slice("rollup_hours", first, last)
-    yield Slice("rollup_facts", last, until)
+    yield Slice(None, last, until)
 
 
 def day_of(instant: datetime) -> datetime:

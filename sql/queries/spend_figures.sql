@@ -21,11 +21,3 @@ WHERE c.at >= {since:DateTime64(9, 'UTC')} AND c.at < {until:DateTime64(9, 'UTC'
   AND (empty({aliases:Array(String)}) OR has({aliases:Array(String)}, alias))
   AND (empty({providers:Array(String)}) OR has({providers:Array(String)}, provider))
   AND (empty({accounts:Array(String)}) OR has({accounts:Array(String)}, account))
-  -- A response that was left to run or whose stream was cut: what the vendor told later, when it was looked at, is what it
-  -- bills. A look sent no request, by which it is known.
-  AND NOT ((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (
-      SELECT trace_id, parent_span_id, upstream
-      FROM tollway.attempts
-      WHERE route = '/v1/responses' AND request_bytes = 0 AND completeness = 'measured'
-        AND started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
-        AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))

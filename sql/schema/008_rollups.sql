@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS tollway.rollup_hours {on_cluster}
     fallback_reason  LowCardinality(String),
     card_id          LowCardinality(String),           -- '' = no card prices it
     requests         UInt64,                           -- those whose first attempt is here; each member of a micro-batch
+    told_later       UInt64,                           -- attempts that a later look at their response stands for: in no other
+                                                       -- measure here
     attempts         UInt64,                           -- sent, so a vendor may bill them
     refused          UInt64,                           -- decided against before a byte was sent
     errors           UInt64,
@@ -69,6 +71,7 @@ CREATE TABLE IF NOT EXISTS tollway.rollup_days {on_cluster}
     fallback_reason  LowCardinality(String),
     card_id          LowCardinality(String),
     requests         UInt64,
+    told_later       UInt64,
     attempts         UInt64,
     refused          UInt64,
     errors           UInt64,

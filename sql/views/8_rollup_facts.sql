@@ -1,5 +1,5 @@
 -- Each attempt as a cell of its own: what rollups sum, and what is read where there is no rollup yet. A request counts with
--- its first attempt, each member of a micro-batch as one; a response left to run in the background with its end.
+-- its first attempt, each member of a micro-batch as one. What is `unfinished` counts unless tollway.told_later has its end.
 CREATE OR REPLACE VIEW tollway.rollup_facts {on_cluster} AS
 WITH
     (outcome = 'ok') AS ended_well,
@@ -7,7 +7,9 @@ WITH
 SELECT
     started_at AS at,
     tenant, alias, tier, upstream, provider, account, region, model, fallback_depth, fallback_reason, card_id,
-    if(attempt_index = 0 AND finish_reason NOT IN ('queued', 'in_progress'), toUInt64(batch_size), 0) AS requests,
+    trace_id, parent_span_id,
+    finish_reason IN ('queued', 'in_progress') OR outcome = 'lost' AS unfinished,
+    if(attempt_index = 0, toUInt64(batch_size), 0) AS requests,
     toUInt64(billable) AS attempts,
     toUInt64(NOT billable) AS refused,
     toUInt64(billable AND outcome = 'error') AS errors,

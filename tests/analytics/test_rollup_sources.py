@@ -23,7 +23,8 @@ REACH = Reach(
 def sliced(since: str, until: str, grain: Grain = Grain.MONTH, reach: Reach = REACH) -> list[tuple[str, str, str]]:
     found = slices(Window(instant(since), instant(until)), reach, grain)
     return [
-        (part.cells.removeprefix("rollup_"), f"{part.since:%m-%dT%H:%M}", f"{part.until:%m-%dT%H:%M}") for part in found
+        ((part.cells or "facts").removeprefix("rollup_"), f"{part.since:%m-%dT%H:%M}", f"{part.until:%m-%dT%H:%M}")
+        for part in found
     ]
 
 
@@ -88,10 +89,10 @@ def test_slices_tile_the_window_and_never_leave_their_cells_reach(one, other, re
 def within(part: Slice, reach: Reach) -> bool:
     until = {
         "rollup_hours": reach.hours_until, "rollup_days": reach.days_until, "rollup_totals": reach.totals_until,
-        "rollup_months": reach.months_until, "rollup_facts": part.until,
+        "rollup_months": reach.months_until, None: part.until,
     }[part.cells]  # fmt: skip
     whole = {"rollup_days": day_of, "rollup_totals": day_of, "rollup_months": month_of}.get(part.cells)
-    since = reach.hours_since if part.cells == "rollup_hours" else None if part.cells == "rollup_facts" else EARLIEST
+    since = reach.hours_since if part.cells == "rollup_hours" else None if part.cells is None else EARLIEST
     return (
         until is not None
         and part.until <= until
@@ -102,4 +103,4 @@ def within(part: Slice, reach: Reach) -> bool:
 
 @pytest.mark.parametrize("grain", Grain)
 def test_nothing_of_an_empty_store_is_asked_of_a_rollup(grain):
-    assert {part.cells for part in slices(Window(instant("2026-01-01"), NOW), Reach(), grain)} == {"rollup_facts"}
+    assert {part.cells for part in slices(Window(instant("2026-01-01"), NOW), Reach(), grain)} == {None}

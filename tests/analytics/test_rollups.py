@@ -14,7 +14,7 @@ from analytics.rollups import plan, rebuild
 from analytics.rollups.rebuild import RollupContested, catch_up
 from analytics.windows import Window, month_window
 from gateway.domain.usage import Usage
-from tests.analytics.landed import attempt, land
+from tests.analytics.landed import attempt, land, told_later
 from tests.analytics.recon_builders import card, instant
 
 pytestmark = pytest.mark.slow
@@ -79,8 +79,11 @@ def answers(reader: Client, window: Window, filters: spend.Filters) -> list[obje
 
 def test_every_answer_is_the_same_from_rollups_as_from_the_facts(writer, reader):
     land(writer, *drawn(1, 300))
+    left = attempt("2026-11-04", completeness="unknown", finish_reason="queued", route="/v1/responses")
+    land(writer, left)
     catch_up(writer, now=NOW - timedelta(hours=3))
     land(writer, *drawn(2, 60))  # Late, and the hours since.
+    land(writer, told_later(left))  # Made the evening before, by the vendor's clock: both days are to be rebuilt.
     done = catch_up(writer, now=NOW)
     assert (done.hours, done.months) > (0, 0)
     rolled_up = [answers(reader, window, filters) for window, filters in ASKED]
@@ -177,13 +180,13 @@ def test_a_day_whose_facts_are_gone_keeps_its_rollup(writer, reader):
 
 def test_cells_of_a_second_worker_are_found_before_the_swap(writer, monkeypatch):
     land(writer, attempt("2026-11-03"))
-    build = rebuild._build
+    build = rebuild._build_from_facts
 
     def twice(*given):
         build(*given)
         build(*given)
 
-    monkeypatch.setattr(rebuild, "_build", twice)
+    monkeypatch.setattr(rebuild, "_build_from_facts", twice)
     with pytest.raises(RollupContested, match="holds 2 attempts, not 1 to 1"):
         catch_up(writer, now=NOW)
     assert rollups.reach(writer) == rollups.Reach()
