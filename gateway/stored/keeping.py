@@ -167,6 +167,8 @@ def rows_of(intent: Intent, response: Mapping[str, object], attempt: Attempt | N
             parent=whole if kind is not Stored.RESPONSE and isinstance(whole, str) else "",
             trace_id=intent.trace_id,
             span_id=intent.parent_span_id,
+            fallback_depth=intent.fallback_depth,
+            fallback_reason=intent.fallback_reason,
             metered_ns=now if metered and kind is Stored.RESPONSE else None,
         )
         for kind, id_ in brought

@@ -75,6 +75,10 @@ class Owned:
     """When all its usage was on the books."""
     metered_to: int = 0
     """Of a batch's results, the bytes whose lines are on the books."""
+    fallback_depth: int = 0
+    """Of a response, the rung that made it,"""
+    fallback_reason: str = ""
+    """and why that rung was taken."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -104,6 +108,8 @@ OWNERS = Table(
     Column("done_ns", BigInteger),
     Column("metered_ns", BigInteger),
     Column("metered_to", BigInteger, nullable=False),
+    Column("fallback_depth", BigInteger, nullable=False),
+    Column("fallback_reason", String(64), nullable=False),
     Index("owners_by_tenant", "tenant", "kind", "created_ns", "id"),
     Index("owners_by_id", "id"),
 )

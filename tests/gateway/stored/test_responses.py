@@ -157,6 +157,21 @@ async def test_a_background_response_is_metered_when_it_is_first_seen_to_have_en
     assert (ended.intent.trace_id, ended.intent.parent_span_id) == (began.intent.trace_id, began.intent.parent_span_id)
 
 
+async def test_usage_that_is_told_later_is_at_the_depth_of_the_rung_that_made_it(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    upstream.always = answer({"error": {"message": "down"}}, 500)
+    alternate.script.append(answer(response("queued", id="resp_1", background=True, usage=None)))
+    alternate.always = answer(response(id="resp_1", usage=USAGE))
+    async with gateway(routing(upstream.url, alternate.url)) as served, served.client() as client:
+        await create(client, background=True)
+        await client.get("/v1/responses/resp_1")
+    *_, began, ended = served.books.attempts
+    assert (began.intent.fallback_depth, began.completeness) == (1, Completeness.UNKNOWN)
+    assert (ended.intent.fallback_depth, ended.intent.fallback_reason) == (1, began.intent.fallback_reason)
+    assert (ended.completeness, ended.intent.fallback_reason) == (Completeness.MEASURED, "server_error")
+
+
 async def test_a_background_response_is_metered_from_its_events_too(upstream: ScriptedUpstream, vault: Vault) -> None:
     async with gateway(routing(upstream.url)) as served, served.client() as client:
         id_ = (await create(client, background=True)).json()["id"]
