@@ -5,12 +5,14 @@ real token, so that a stream that fails early can still be replaced by another. 
 own: gateway/relay/stream.py (chat and completions) and gateway/relay/responses.py. Nothing here does I/O.
 """
 
+import re
 from collections.abc import Mapping
+from typing import ClassVar
 
 import orjson
 
 from gateway.errors import GatewayError
-from gateway.relay.sse import Splitter, data_of, events
+from gateway.relay.sse import Splitter, data_of, event_start, events
 from gateway.relay.usage import raw_usage
 
 DONE = b"[DONE]"
@@ -35,6 +37,11 @@ class Relay:
         "usage",
     )
 
+    marks: ClassVar[re.Pattern[bytes]]
+    """Once a token was seen, an event with none of these in it, nor [DONE], changes nothing that is kept.
+
+    A quote inside a JSON string is escaped, so none of them can stand in an answer's text but [DONE], which only costs
+    a look. They begin with a quote, which is what makes looking for them quick."""
     hold_bytes_max = 262_144
     """A stream that brought this much and no token goes on as it is."""
 
@@ -93,9 +100,21 @@ class Relay:
         return b"data: " + error.envelope() + b"\n\n"
 
     def _pass(self, whole: bytes) -> bytes:
-        if self.open and self._dull(whole):
-            return whole
-        kept = [shown for event in events(whole) if (shown := event if self._dull(event) else self._look(event))]
+        kept: list[bytes] = []
+        at = 0
+        while at < len(whole):
+            dull_to = self._dull_to(whole, at)
+            if dull_to > at:
+                kept.append(whole[at:dull_to])
+            at = dull_to
+            if at == len(whole):
+                break
+            for event in events(whole, at):
+                if shown := self._look(event):
+                    kept.append(shown)
+                at += len(event)
+                if not self._looks_at_all:
+                    break
         if not self.open:
             self._held += kept
             self.open = self.token_seen or sum(map(len, self._held)) > self.hold_bytes_max
@@ -104,9 +123,21 @@ class Relay:
             kept, self._held = self._held, []
         return b"".join(kept)
 
-    def _dull(self, data: bytes) -> bool:
-        """Whether there is nothing to learn from it but that the answer goes on."""
-        raise AssertionError(f"each dialect knows its own: {data!r}")
+    @property
+    def _looks_at_all(self) -> bool:
+        """Whether every event has to be looked at, marked or not."""
+        return not self.token_seen or self.done or self.error is not None
+
+    def _dull_to(self, data: bytes, start: int) -> int:
+        """From the event at `start` on, how far there is nothing to learn but that the answer goes on."""
+        if self._looks_at_all:
+            return start
+        found = self.marks.search(data, start)
+        marked = found.start() if found is not None else len(data)
+        done = data.find(DONE, start, marked)
+        if done >= 0:
+            marked = done
+        return marked if marked == len(data) else event_start(data, start, marked)
 
     def _look(self, event: bytes) -> bytes:
         """Keep what one event says; returns the client's copy of it, b"" for none."""

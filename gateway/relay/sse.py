@@ -45,22 +45,33 @@ class Splitter:
 def _end_of_last(data: bytes, start: int) -> int:
     """Where the last whole event ends; 0 if there is none behind `start`."""
     if data.find(b"\r", start) < 0:
-        return data.rfind(b"\n\n", start) + 2 if data.find(b"\n\n", start) >= 0 else 0
+        last = data.rfind(b"\n\n", start)
+        return last + 2 if last >= 0 else 0
     end = 0
     for blank in _BLANK_LINE.finditer(data, start):
         end = blank.end()
     return end
 
 
-def events(data: bytes) -> Iterator[bytes]:
-    """Each event of a run of whole events, its blank line included; what follows the last blank line comes last."""
-    start = 0
-    if b"\r" not in data:
+def event_start(data: bytes, start: int, within: int) -> int:
+    """Where the event begins in which the place `within` is; at `start` one begins."""
+    if data.find(b"\r", start, within) < 0:
+        blank_line = data.rfind(b"\n\n", start, within)
+        return blank_line + 2 if blank_line >= 0 else start
+    for blank in _BLANK_LINE.finditer(data, start, within):
+        start = blank.end()
+    return start
+
+
+def events(data: bytes, start: int = 0) -> Iterator[bytes]:
+    """Each event of a run of whole events, from `start` on, its blank line included; what follows the last blank line
+    comes last."""
+    if data.find(b"\r", start) < 0:
         while (end := data.find(b"\n\n", start)) >= 0:
             yield data[start : end + 2]
             start = end + 2
     else:
-        for blank in _BLANK_LINE.finditer(data):
+        for blank in _BLANK_LINE.finditer(data, start):
             yield data[start : blank.end()]
             start = blank.end()
     if start < len(data):

@@ -3,6 +3,7 @@
 Two things the client did not ask for are taken out again: the usage chunk at the tail, and usage in running chunks.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,12 +12,6 @@ from gateway.relay.usage import without_usage
 
 TOKEN_FIELDS = ("content", "tool_calls", "reasoning_content", "reasoning", "refusal", "function_call", "audio")
 """The fields of a delta that carry something of the answer."""
-
-MARKS = (b'"usage":{', b'"usage": {', b'"finish_reason":"', b'"finish_reason": "', b'"error"', b"[DONE]")
-"""An event with none of these changes nothing we keep. Six searches of a 180-byte chunk cost 0.4 us, parsing it 1.1.
-
-A quote inside a JSON string is escaped, so none of them can stand in an answer's text but [DONE], which only costs a
-look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,8 @@ class StreamRelay(Relay):
     """The relay of a stream of choices."""
 
     __slots__ = ("_canonical", "_choices", "_finished", "_running_usage", "_usage_closes", "_wants")
+
+    marks = re.compile(rb'"(?:usage": ?\{|finish_reason": ?"|error")')
 
     def __init__(self, wants: Wants, *, running_usage: bool, choices: int = 1) -> None:
         """`choices` is how many the client asked for: the answer is complete when as many have finished."""
@@ -53,14 +50,9 @@ class StreamRelay(Relay):
         """The usage came after the answer, or with its end: it is the vendor's total."""
         return self._usage_closes and (self.complete or not self._running_usage)
 
-    def _dull(self, data: bytes) -> bool:
-        """Whether there is nothing to learn from it but that the answer goes on."""
-        if not (self.token_seen and self._canonical) or self.done or self.error is not None:
-            return False
-        for mark in MARKS:  # noqa: SIM110 - `all` over a generator costs three times as much.
-            if mark in data:
-                return False
-        return True
+    @property
+    def _looks_at_all(self) -> bool:
+        return not (self.token_seen and self._canonical) or self.done or self.error is not None
 
     def _over(self, event: bytes) -> bytes:
         self.done = True
@@ -82,7 +74,7 @@ class StreamRelay(Relay):
         self.response_id = text(chunk.get("id"))
         self.model = text(chunk.get("model"))
         if b'" :' in event or event.count(b"\n") > 2:
-            self._canonical = False  # Not as anyone's serialiser writes it: MARKS would miss, so look at each event.
+            self._canonical = False  # Not as anyone's serialiser writes it: marks would miss, so look at each event.
 
     def _answer(self, chunk: Mapping[str, object]) -> None:
         choices = chunk.get("choices")
