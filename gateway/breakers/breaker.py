@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
 
+from gateway.domain.fact import fact
+
 DOUBLINGS_MAX = 32
 
 
@@ -96,7 +98,7 @@ class HalfOpen:
 State: TypeAlias = Closed | Open | HalfOpen
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Ticket:
     """Leave to call. It remembers the epoch, so an answer from an older one is ignored."""
 

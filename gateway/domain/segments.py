@@ -137,13 +137,15 @@ def read_records(path: Path, start: re.Pattern[bytes] = ANY_START) -> Records:
 
 
 def _whole_at(data: bytes, offset: int) -> Record | None:
-    if offset + HEADER.size > len(data):
+    start = offset + HEADER.size
+    if start > len(data):
         return None
     length, crc, kind = HEADER.unpack_from(data, offset)
-    payload = memoryview(data)[offset + HEADER.size : offset + HEADER.size + length]
-    if length > PAYLOAD_BYTES_MAX or len(payload) < length or _checksum(kind, payload) != crc:
+    end = start + length
+    if length > PAYLOAD_BYTES_MAX or end > len(data):
         return None
-    return Record(kind, bytes(payload), offset)
+    payload = data[start:end]
+    return Record(kind, payload, offset) if _checksum(kind, payload) == crc else None
 
 
 def _damage(data: bytes, offset: int) -> str | None:

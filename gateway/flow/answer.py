@@ -1,10 +1,10 @@
 """An upstream's answer as a client may see it, and what it says of itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import orjson
 
+from gateway.domain.fact import fact
 from gateway.relay.relay import text
 from gateway.relay.responses import finish_reason
 from gateway.upstream.sink import Headers
@@ -30,7 +30,7 @@ FORWARDED = frozenset(
 FORWARDED_PREFIX = b"x-ratelimit-"
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class VendorAnswer:
     """An upstream's answer as a client may see it."""
 

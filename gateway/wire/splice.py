@@ -34,13 +34,15 @@ def spliced(text: bytes, fields: Mapping[str, object], changed: Mapping[str, obj
         edits.append((*found.span(), written))
     if has_escaped_letters(text):
         return orjson.dumps({**fields, **changed})
-    start = text.index(b"{") + 1
-    parts = [text[:start], front]
-    edits.sort()
-    for begin, end, written in edits:
-        parts += (text[start:begin], written)
-        start = end
-    parts.append(text[start:])
+    parts: list[bytes] = []
+    at = 0
+    if front:
+        at = text.index(b"{") + 1
+        parts += (text[:at], front)
+    for begin, end, written in sorted(edits):
+        parts += (text[at:begin], written)
+        at = end
+    parts.append(text[at:])
     return b"".join(parts)
 
 
