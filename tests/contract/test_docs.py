@@ -137,6 +137,19 @@ def test_the_example_of_the_page_on_the_collector_is_a_section() -> None:
     assert set(CollectorSection.model_validate(section).model_dump()) == set(section)
 
 
+def test_the_stock_collector_in_front_sends_what_ours_takes_and_gives_nothing_up() -> None:
+    path = Path(__file__).resolve().parents[2] / "deploy" / "config" / "otel-collector.yaml"
+    config, ours = yaml.safe_load(path.read_text("utf-8")), CollectorSection()
+    sends, queue = config["exporters"]["otlp_http"], config["exporters"]["otlp_http"]["sending_queue"]
+    assert sends["endpoint"] == f"http://{ours.otlp_http}"
+    assert sends["headers"] == {"authorization": "Bearer ${env:APP_OTLP_TOKEN}"}
+    assert sends["compression"] in COLLECTOR.partition("/v1/traces`")[2].partition("\n")[0]
+    assert queue["batch"]["max_size"] <= ours.max_body_bytes
+    assert queue["storage"] in config["extensions"]
+    assert (sends["retry_on_failure"]["max_elapsed_time"], queue["block_on_overflow"]) == ("0s", True)
+    assert config["service"]["pipelines"] == {"traces": {"receivers": ["otlp"], "exporters": ["otlp_http"]}}
+
+
 @pytest.mark.parametrize("kind", [kind for kind in refusal_tree(Refused) if kind is not Refused])
 def test_every_refusal_of_the_collector_is_told_by_its_reason(kind: type[Refused]) -> None:
     assert f"`{kind.reason}`" in COLLECTOR
