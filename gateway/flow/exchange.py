@@ -156,9 +156,10 @@ class Exchange:
             self._stop(Outcome.TIMEOUT, Reason.TIMEOUT, error)
 
     def _stop(self, outcome: Outcome, reason: Reason, error: GatewayError | None = None) -> None:
+        complete = self._trial is not None and self._trial.stop(outcome, reason)
         if self._hedge is not None:
             self._hedge.stop(outcome, reason)
-        if self._trial is not None and self._trial.stop(outcome, reason):
+        if complete:
             self._finish(Outcome.OK, None)
         else:
             self._end(outcome, reason, error)

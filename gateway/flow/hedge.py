@@ -63,8 +63,8 @@ class Hedge:
         return other
 
     def stop(self, outcome: Outcome, reason: Reason) -> None:
-        """The request ends, and with it the second of two calls that both run; the first is its owner's to stop."""
-        if self._second is not None and self._taken_at is not None:
+        """The request ends, and with it the hedge; the call beside it is its owner's to stop."""
+        if self._second is not None:
             self._second.stop(outcome, reason)
         self.over()
 

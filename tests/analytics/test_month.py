@@ -104,6 +104,25 @@ def test_an_account_is_summed_up_with_what_it_leaves_out(month, reader):
     assert (account.unmeasured, account.unpriced) == (3, 0)
 
 
+def test_what_a_vendor_bills_for_the_loser_of_a_hedge_is_a_cancelled_stream_and_nothing_is_unexplained(
+    writer, reader, tmp_path
+):
+    rate_cards.load(writer, CARDS, now=NOW)
+    lost = attempt(outcome="cancelled", completeness="unknown", error_type="hedge_lost", http_status=200)
+    won = attempt(account="org-eu", fallback_depth=1, fallback_reason="hedge", attempt_index=1)
+    land(writer, lost, won)
+    of_loser = [row("0.000150", "1000", "gpt-4o-mini, input"), row("0.000012", "20", "gpt-4o-mini, output")]
+    import_file(writer, csv_file(tmp_path, *of_loser), provider="openai", account="org-main", now=NOW)
+    of_winner = [row("0.000300", "1000", "gpt-4o-mini, input"), row("0.000060", "100", "gpt-4o-mini, output")]
+    import_file(writer, csv_file(tmp_path, *of_winner), provider="openai", account="org-eu", now=NOW)
+    found = reconcile_month(reader, MONTH, now=NOW)
+    assert {name.value: plain(amount) for name, amount in found.by_class.items() if amount} == {
+        "CANCELLED_STREAM": "0.000162"
+    }
+    [part] = {part.evidence.attempt_ids for line in found.lines for part in line.parts}
+    assert part == (lost["attempt_id"],)
+
+
 def test_an_account_without_an_invoice_says_so_and_its_usage_is_unbilled(writer, reader):
     rate_cards.load(writer, CARDS, now=NOW)
     land(writer, attempt(account="local"))

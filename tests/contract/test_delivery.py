@@ -14,7 +14,7 @@ from gateway.journal.shipper import Backoff, Endpoint, Shipper
 from tests.collector.processes import GATEWAY_TOKEN, RunningCollector, until
 from tests.conftest import RunningStore
 from tests.gateway import facts
-from tests.gateway.fakes import ScriptedUpstream, answer, chat, error
+from tests.gateway.fakes import ScriptedUpstream, answer, chat, error, silence
 from tests.gateway.journal.reading import die
 from tests.gateway.serving import chat_request, gateway, routing
 from tests.gateway.serving import until as until_in_loop
@@ -124,3 +124,34 @@ async def test_a_breakers_moves_are_in_the_store_from_the_request_that_made_them
         ("half_open", "closed", "answered", 2, True, *where),
     ]
     until(lambda: store.writer.query(MOVES).result_rows == expected, "the moves have landed")
+
+
+HEDGED = (
+    "SELECT fallback_depth, fallback_reason, outcome, error_type, completeness, billable, unmeasured,"
+    " estimated_cost_usd > 0, upstream FROM tollway.rated_attempts WHERE tenant = 'acme' AND account LIKE 'hedged-%'"
+    " ORDER BY fallback_depth"
+)
+
+
+async def test_the_loser_of_a_hedge_is_in_the_store_as_a_call_that_its_vendor_may_bill(
+    store: RunningStore, collector: RunningCollector, tmp_path: Path
+) -> None:
+    first, second = ScriptedUpstream(), ScriptedUpstream()
+    books, shipper = started(tmp_path / "journal", collector)
+    await first.start()
+    await second.start()
+    first.always = silence
+    accounts = {f"u{i}": {"account": f"hedged-{i}"} for i in range(2)}
+    config = routing(first.url, second.url, upstreams=accounts, tiers={"interactive": {"hedge_after_s": 0.02}})
+    async with gateway(config, books=books) as served, served.client() as client:
+        got = await client.post("/v1/chat/completions", json=chat_request())
+        assert got.headers["x-tollway-fallback-reason"] == "hedge"
+    await first.stop()
+    await second.stop()
+    assert await asyncio.to_thread(shipper.drain, 30)
+    books.close()
+    expected = [
+        (0, "", "cancelled", "hedge_lost", "unknown", True, True, None, "u0"),
+        (1, "hedge", "ok", "", "measured", True, False, True, "u1"),
+    ]
+    until(lambda: store.writer.query(HEDGED).result_rows == expected, "both calls have landed")

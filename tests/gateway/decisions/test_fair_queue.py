@@ -51,6 +51,15 @@ def test_slots_are_given_at_once_while_there_are_any() -> None:
     assert arrive(queue(inflight=2), "a1", "a2", "a3") == [GRANTED, GRANTED, Queued()]
 
 
+def test_a_slot_is_to_spare_where_it_fits_and_nobody_waits() -> None:
+    waiting = queue(inflight=3, per_tenant=1)
+    assert waiting.spares(claim("a"))
+    arrive(waiting, "a1")
+    assert (waiting.spares(claim("a")), waiting.spares(claim("b"))) == (False, True)
+    arrive(waiting, "a2")
+    assert not waiting.spares(claim("b")), "a2 waits, though for nothing that b would take"
+
+
 def test_a_slot_that_is_given_back_goes_to_the_first_in_line() -> None:
     waiting = filled()
     arrive(waiting, "a1", "a2")

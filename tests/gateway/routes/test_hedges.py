@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from gateway.breakers.keeper import Key
+from gateway.budgets.keeper import EXTRA
 from gateway.config import RoutingConfig
+from gateway.control.database import MEMORY, Database
 from gateway.domain.attempt import Attempt, Intent, Outcome
 from gateway.domain.usage import Completeness
 from tests.gateway.dialects import embeddings, response
@@ -31,6 +35,7 @@ from tests.gateway.fakes import (
 )
 from tests.gateway.serving import Gateway, chat_request, gateway, merged, post, routing, until
 
+Result = TypeVar("Result")
 SOON = 0.02
 WHOLE = json.dumps(chat_request()).encode()
 WORD = event(chunk("Hi"))
@@ -410,6 +415,50 @@ async def test_both_calls_are_in_the_months_budget_the_winner_at_its_cost_and_th
         used = {bound["bound"]: Decimal(bound["used_usd"]) for bound in served.plane.budgets.state()}
         assert used["tenant/acme"] == worst + COST
         assert used["tenant/acme/extra"] == (worst if winner == "first" else COST)
+        assert held(served) == []
+
+
+class SlowDatabase(Database):
+    """One whose work is done when the gate opens."""
+
+    gate: asyncio.Event
+
+    async def aside(self, work: Callable[[Connection], Result]) -> Result:
+        await self.gate.wait()
+        return await super().aside(work)
+
+
+async def test_a_token_that_comes_while_the_hedges_budget_is_asked_leaves_it_unstarted(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    control, token, rest = SlowDatabase(MEMORY), asyncio.Event(), asyncio.Event()
+    control.gate = asyncio.Event()
+    upstream.always = stream(ROLE, token, WORD, rest, *events("you")[1:])
+    config = hedged(upstream, alternate, fallback={"max_extra_month_usd": "1"})
+    async with gateway(config, database=control) as served:
+        reader, _ = await served.raw(post(json.dumps(chat_request(stream=True)).encode()))
+        bound = served.plane.budgets.bound(EXTRA)
+        await until(lambda: bound.asked_usd)
+        token.set()
+        await reader.readuntil(WORD)
+        control.gate.set()
+        await until(lambda: not bound.asked_usd)
+        await until(lambda: not served.plane.tasks._running)
+        assert results(served) == {}
+        rest.set()
+        await until(lambda: served.books.operations)
+        assert held(served) == []
+    assert alternate.received == []
+    control.close()
+
+
+async def test_a_hedge_waits_for_its_months_lease_and_is_then_started(
+    upstream: ScriptedUpstream, alternate: ScriptedUpstream
+) -> None:
+    upstream.always = silence
+    async with gateway(hedged(upstream, alternate, fallback={"max_extra_month_usd": "1"})) as served:
+        assert (await ask(served)).headers["x-tollway-fallback-reason"] == "hedge"
+        assert Decimal(served.plane.budgets.state()[0]["used_usd"]) == COST
         assert held(served) == []
 
 
