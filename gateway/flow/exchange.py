@@ -228,7 +228,7 @@ class Exchange:
             self._launch(outgoing)
 
     def _launch(self, outgoing: Outgoing) -> None:
-        outgoing.launch()
+        outgoing.trial.launch(outgoing.body, outgoing.passed_on, fresh=outgoing.fresh)
         if self._hedge is not None:
             self._hedge.watch(outgoing.trial)
 
@@ -260,7 +260,8 @@ class Exchange:
     def flows(self, trial: Trial, piece: bytes) -> None:
         """A stream's bytes; the first of them commit us to it."""
         if self._stream is None:
-            self._commit(trial)
+            if self._hedge is not None:
+                self._commit(trial, self._hedge)
             self._status = trial.status
             self._client.start(trial.status, self._answer_head(trial, forwarded(trial.headers)))
             size = self._plane.config.stream_chunk_bytes
@@ -272,7 +273,8 @@ class Exchange:
 
     def answered(self, trial: Trial, answer: VendorAnswer) -> None:
         """The whole answer."""
-        self._commit(trial)
+        if self._hedge is not None:
+            self._commit(trial, self._hedge)
         self._gates.answered(trial.attempt, trial.headers, answer.body)
         self._answer(answer.status, self._answer_head(trial, answer.head), answer.body)
         self._finish(Outcome.OK, None)
@@ -299,11 +301,10 @@ class Exchange:
         trial.stop(Outcome.CANCELLED, Reason.JOURNAL_FULL)
         self._end(Outcome.ERROR, Reason.JOURNAL_FULL, error)
 
-    def _commit(self, trial: Trial) -> None:
+    def _commit(self, trial: Trial, hedge: Hedge) -> None:
         """It has something for the client: the request is its own from now on."""
-        if self._hedge is not None:
-            self._trial = trial
-            self._hedge.won(trial)
+        self._trial = trial
+        hedge.won(trial)
 
     def _other_goes_on(self, failed: Trial) -> bool:
         """Whether another call runs beside the one that failed: the request is its own now."""

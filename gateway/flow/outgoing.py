@@ -28,10 +28,6 @@ class Outgoing(NamedTuple):
     synced: bool
     """Its intent must be on the disk first."""
 
-    def launch(self) -> None:
-        """Call the upstream."""
-        self.trial.launch(self.body, self.passed_on, fresh=self.fresh)
-
 
 def prepared(
     plane: Plane, owner: Owner, arrival: Arrival, record: RequestRecord, go: Go, tried: Sequence[Tried]
@@ -50,4 +46,4 @@ def prepared(
         plane.budgets.open[intent.attempt_id] = go.hold
     trial = Trial(plane, owner, intent, request, go.ticket, lease)
     passed_on = pass_on(plane.identity.headers(upstream, record.tenant, arrival.headers))
-    return Outgoing(trial, body, passed_on, fresh=move.fresh, synced=move.extra)
+    return Outgoing(trial, body, passed_on, move.fresh, move.extra)
