@@ -4,7 +4,7 @@ A connection is made when it is needed and thrown away when it fails; the passwo
 store that is started later, or again, is found. Not thread-safe.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -81,6 +81,16 @@ class ClickHouseStore:
         since = datetime.fromtimestamp(since_ms / 1000, UTC)
         frame = self._ask(lambda client: sql.fetch(client, "collector_span_keys", since=since))
         return [span_key(bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in frame.iter_rows()]
+
+    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
+        """How many rows of each are there; one without rows is missing. Raises StoreDown."""
+        frame = self._ask(lambda client: sql.fetch(client, "replay_count_batches", batch_ids=list(batch_ids)))
+        return {str(batch_id): int(spans) for batch_id, spans in frame.iter_rows()}
+
+    def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
+        """Delete the rows of batches received on that moment's day. Raises StoreDown."""
+        day = datetime.fromtimestamp(received_ms / 1000, UTC).date().isoformat()
+        self._ask(lambda client: sql.execute(client, "replay_delete_batches", day=day, batch_ids=list(batch_ids)))
 
     def close(self) -> None:
         """Give the connection back."""

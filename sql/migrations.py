@@ -64,6 +64,11 @@ def views() -> list[Migration]:
     return _numbered("views")
 
 
+def fingerprint() -> str:
+    """What names the whole of the schema and its views: rows of spans are as it makes them."""
+    return hashlib.sha256("".join(one.checksum for one in (*available(), *views())).encode()).hexdigest()
+
+
 def _numbered(folder: str) -> list[Migration]:
     found = sorted(
         (p for p in files("sql").joinpath(folder).iterdir() if p.name.endswith(".sql")), key=lambda p: p.name

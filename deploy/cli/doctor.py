@@ -38,8 +38,8 @@ def register(app: typer.Typer) -> None:
 def doctor(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """List findings; exit 3 if one of them is a failure."""
     settings = read(config)
-    findings = [*_parts(settings), _disk(settings), *_secrets(settings), *_store(settings), *_prices(settings)]
-    findings.append(_remote_mac(settings))
+    findings = [*_parts(settings), _disk(settings), *_secrets(settings), *_store(settings), *_replays(settings)]
+    findings += [*_prices(settings), _remote_mac(settings)]
     if as_json:
         emit_json([{"what": f.what, "state": f.state, "words": f.words} for f in findings])
     else:
@@ -104,6 +104,16 @@ def _store(settings: Settings) -> list[Finding]:
         return [Finding("schema", "fail", f"cannot be read: {str(error).splitlines()[0][:200]}")]
     words = f"{landed} spans, the last at {last:%Y-%m-%dT%H:%M:%SZ}" if landed else "no spans yet"
     return [Finding("schema", "ok", words)]
+
+
+def _replays(settings: Settings) -> list[Finding]:
+    from collector.replay import unfinished
+
+    begun = unfinished(settings.data_dir / "collector" / "replays")
+    words = (
+        f"{begun} batches were begun and not finished, and may be counted twice; `tollway replay-spool` finishes them"
+    )
+    return [Finding("replay", "fail", words)] if begun else []
 
 
 def _prices(settings: Settings) -> list[Finding]:

@@ -39,9 +39,9 @@ def _root(
 
 def run() -> None:
     """The entry point: run a subcommand; end with its exit code."""
-    from deploy.cli import check, clients, demo, doctor, finance, imports, query, serve, up
+    from deploy.cli import check, clients, demo, doctor, finance, imports, query, replay, serve, up
 
-    for module in (up, demo, serve, check, doctor, query, finance, clients, imports):
+    for module in (up, demo, serve, check, doctor, query, finance, clients, replay, imports):
         module.register(app)
     try:
         app()

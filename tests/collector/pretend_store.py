@@ -1,7 +1,7 @@
 """A store in memory with ClickHouse's manners: tokens, batches that land whole, and the faults that were met in it."""
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -87,6 +87,17 @@ class PretendStore:
         if self.down:
             raise StoreDown("connection refused")
         return [*self.remembered, *self.landed()]
+
+    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
+        if self.down:
+            raise StoreDown("connection refused")
+        return {one: len(self.rows[one]) for one in batch_ids if self.rows.get(one)}
+
+    def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
+        if self.down:
+            raise StoreDown("connection refused")
+        for one in batch_ids:
+            self.rows.pop(one, None)
 
     def close(self) -> None:
         pass

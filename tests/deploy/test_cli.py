@@ -41,6 +41,7 @@ def test_help_lists_every_subcommand() -> None:
         "invoices",
         "reconcile",
         "export",
+        "replay-spool",
         "import",
     ):
         assert f"  {name} " in shown
