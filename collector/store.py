@@ -83,20 +83,26 @@ class ClickHouseStore:
         return [span_key(bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in frame.iter_rows()]
 
     def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
-        """How many rows of each are there; one without rows is missing. Raises StoreDown."""
-        frame = self._ask(lambda client: sql.fetch(client, "replay_count_batches", batch_ids=list(batch_ids)))
+        """How many rows of each this server has landed; one without rows is missing. Raises StoreDown."""
+        given = {"facts": self._facts(), "batch_ids": list(batch_ids)}
+        frame = self._ask(lambda client: sql.fetch(client, "replay_count_batches", **given))
         return {str(batch_id): int(spans) for batch_id, spans in frame.iter_rows()}
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day. Raises StoreDown."""
         day = datetime.fromtimestamp(received_ms / 1000, UTC).date().isoformat()
-        self._ask(lambda client: sql.execute(client, "replay_delete_batches", day=day, batch_ids=list(batch_ids)))
+        given = {"facts": self._facts(), "day": day, "batch_ids": list(batch_ids)}
+        self._ask(lambda client: sql.execute(client, "replay_delete_batches", **given))
 
     def close(self) -> None:
         """Give the connection back."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _facts(self) -> str:
+        """The database that has what was landed on this server."""
+        return self._ask(lambda client: str(sql.fetch(client, "replay_facts").item()))
 
     def _connected(self) -> "Client":
         if self._client is None:

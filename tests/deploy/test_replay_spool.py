@@ -11,8 +11,8 @@ import typer
 
 from deploy.cli.replay import replay_spool
 from deploy.errors import OperatorError
-from sql.migrations import Placement, views
-from sql.tokens import statements
+from sql.migrations import views
+from sql.placement import Placement
 from tests.collector.emitting import body, keys
 from tests.collector.oracle import column, landed
 from tests.collector.processes import RunningCollector, free_port, until
@@ -20,7 +20,7 @@ from tests.deploy.test_settings import ENV, EXAMPLE
 
 pytestmark = pytest.mark.slow
 
-VIEW = "DROP VIEW tollway.landing_to_spans", statements(Placement().fill(views()[0].text))[-1]
+VIEW = "DROP VIEW tollway.landing_to_spans", Placement().statements(views()[0].text)[-1]
 Run = Callable[..., Any]
 
 
