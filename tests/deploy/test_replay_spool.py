@@ -59,7 +59,7 @@ def run(store: Any, collector: RunningCollector, tmp_path: Path, monkeypatch: py
 def test_what_a_mistaken_mapping_made_is_made_again_beside_a_running_collector(
     store: Any, collector: RunningCollector, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mistaken = VIEW[1].replace("('tollway.alias', 'alias')", "('tollway.aliaz', 'alias')")
+    mistaken = VIEW[1].replace("('tollway.alias', 300)", "('tollway.aliaz', 300)")
     assert mistaken != VIEW[1]
     for statement in (VIEW[0], mistaken):
         store.writer.command(statement)
