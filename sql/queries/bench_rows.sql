@@ -1,0 +1,4 @@
+-- Some spans whole, as they are stored.
+SELECT *
+FROM tollway.spans
+LIMIT {rows:UInt32}
