@@ -51,10 +51,11 @@ class Horizon:
     def add(self, sender: str, keys: Iterable[bytes], received_ms: int) -> None:
         """Remember keys; those remembered already keep their older time."""
         seen = self._seen.setdefault(sender, set())
-        fresh = [key for key in dict.fromkeys(keys) if key not in seen and key != NO_KEY]
+        fresh = set(keys).difference(seen)
+        fresh.discard(NO_KEY)
         if fresh:
             seen.update(fresh)
-            self._groups.append((received_ms, sender, fresh))
+            self._groups.append((received_ms, sender, list(fresh)))
             self._size += len(fresh)
 
     def forget(self, now_ms: int) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from collector.commit import Committer
-from collector.otlp import KEY_BYTES, digest, span_keys
+from collector.otlp import KEY_BYTES, body_digest, span_keys
 from collector.recent import RecentBodies
 from collector.records import Kind, SpoolRecord
 from collector.refusals import Busy
@@ -44,18 +44,19 @@ class Receiver:
         """
         self.check_room()
         received_ms = self._now_ms()
-        key = (sender.name, await _compute(digest, body))
+        keys = await self._span_keys(body)
+        spans = len(keys) // KEY_BYTES
+        if not spans:
+            return 0
+        key = (sender.name, body_digest(body, keys))
         known = await self._recent.begin(key)
         if known is not None:
             self._committer.note(_record(Kind.RESENT, sender, received_ms, key[1], known))
             return known
         kept: int | None = None
         try:
-            keys = await self._span_keys(body)
-            spans = len(keys) // KEY_BYTES
-            if spans:
-                await self._committer.append(_record(Kind.BODY, sender, received_ms, key[1], spans, keys, body))
-                kept = spans
+            await self._committer.append(_record(Kind.BODY, sender, received_ms, key[1], spans, keys, body))
+            kept = spans
             return spans
         finally:
             self._recent.settle(key, spans=kept, now_ms=received_ms)
@@ -81,9 +82,3 @@ def _record(
         keys=keys,
         body=body,
     )
-
-
-async def _compute(function: Callable[[bytes], bytes], body: bytes) -> bytes:
-    if len(body) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(function, body)
-    return function(body)

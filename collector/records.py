@@ -60,7 +60,8 @@ def encode(record: SpoolRecord) -> bytes:
 
 
 def decode(kind: int, payload: bytes) -> SpoolRecord:
-    """The record of such a payload. Raises ValueError for what `encode` did not make."""
+    """The record of such a payload, of which its keys and body are slices. Raises ValueError for what `encode` did not
+    make."""
     try:
         (length,) = LENGTH.unpack_from(payload)
         header = orjson.loads(payload[LENGTH.size : LENGTH.size + length])

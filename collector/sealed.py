@@ -40,7 +40,7 @@ def segment_number(path: Path) -> int:
 def read_segment(path: Path) -> SegmentContent:
     """What a segment holds. Never raises for damage, a missing file among it; raises OSError if it cannot be read."""
     try:
-        found = read_records(path, START)
+        found = read_records(path, START, views=True)
     except FileNotFoundError:
         return SegmentContent(damage=("the file is gone",))
     damage = [f"{stretch.length} bytes at {stretch.offset}: {stretch.reason}" for stretch in found.corrupt]

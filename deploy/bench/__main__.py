@@ -4,11 +4,12 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.bench import gateway, ingest, mixed
 
-BENCHES = {"gateway": gateway.run, "mixed": mixed.run, "ingest": ingest.run}
+BENCHES: dict[str, Callable[[], object]] = {"gateway": gateway.run, "mixed": mixed.run, "ingest": ingest.run}
 
 
 def main() -> None:

@@ -40,7 +40,11 @@ ARROW_INSERTS = 5
 SAMPLE_EVERY = 100_000
 PROMISED_US = 12.0
 SEGMENT_AGE_S = 0.5
-LIKE_A_COLLECTOR = {"segment_age_s": SEGMENT_AGE_S, "retry_s_max": 15.0, "free_bytes_min": 256 * 1024 * 1024}
+LIKE_A_COLLECTOR: dict[str, Any] = {
+    "segment_age_s": SEGMENT_AGE_S,
+    "retry_s_max": 15.0,
+    "free_bytes_min": 256 * 1024 * 1024,
+}
 LANDED_WITHIN_S = 600.0
 
 
@@ -148,9 +152,7 @@ def _send(scene: Scene, stage: Stage, *, spans: int, rps: float = 0.0) -> Phase:
     return phase
 
 
-def _until_taken(
-    connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str], phase: Phase
-) -> None:
+def _until_taken(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str], phase: Phase) -> None:
     """Send one body until it is acknowledged; the time of the answer that did is kept."""
     while True:
         asked = clock.monotonic()
@@ -229,7 +231,9 @@ def _arrow(client: "Client", store: Process) -> dict[str, Any]:
 
 
 def _print(figures: dict[str, Any]) -> None:
-    table = Table(title=f"landing spans: requests of {SPANS}, about 900 bytes and 24 attributes a span", show_header=False)
+    table = Table(
+        title=f"landing spans: requests of {SPANS}, about 900 bytes and 24 attributes a span", show_header=False
+    )
     for name, said in _lines(figures):
         table.add_row(name, said)
     Console(width=120).print(table)
@@ -255,7 +259,10 @@ def _lines(figures: dict[str, Any]) -> Sequence[tuple[str, str]]:
             f"  at {PACED_RPS} requests/s",
             f"{figures['paced_ack_p50_ms']} / {figures['paced_ack_p99_ms']}",
         ),
-        ("bytes per span on disk, merged", f"{figures['disk_bytes_per_span']}, {figures['index_bytes_per_span']} of indexes"),
+        (
+            "bytes per span on disk, merged",
+            f"{figures['disk_bytes_per_span']}, {figures['index_bytes_per_span']} of indexes",
+        ),
         ("  largest columns", columns),
         ("memory, MB: collector / store", f"{figures['collector_mb']} / {figures['store_mb']}"),
         ("  MB per 100,000 spans, second half of the run", f"{memory['collector']} / {memory['store']}"),

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from gateway.domain.fact import fact
 
@@ -40,6 +41,7 @@ class Record:
 
     kind: int
     payload: bytes
+    """Or a view of the bytes that were read, where `read_records` was asked for views."""
     offset: int
 
 
@@ -115,14 +117,14 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def read_records(path: Path, start: re.Pattern[bytes] = ANY_START) -> Records:
-    """All that a segment holds; `start` is what finds a record behind damage. Never raises for damage; raises OSError
-    if the file cannot be read."""
+def read_records(path: Path, start: re.Pattern[bytes] = ANY_START, *, views: bool = False) -> Records:
+    """All that a segment holds; `start` is what finds a record behind damage. With `views` no payload is copied, and
+    each holds all of what was read. Never raises for damage; raises OSError if the file cannot be read."""
     data = path.read_bytes()
     found = Records([], [], 0)
     offset = 0
     while offset < len(data):
-        record = _whole_at(data, offset)
+        record = _whole_at(data, offset, views=views)
         if record:
             found.records.append(record)
             offset += HEADER.size + len(record.payload)
@@ -136,7 +138,7 @@ def read_records(path: Path, start: re.Pattern[bytes] = ANY_START) -> Records:
     return found
 
 
-def _whole_at(data: bytes, offset: int) -> Record | None:
+def _whole_at(data: bytes, offset: int, *, views: bool = False) -> Record | None:
     start = offset + HEADER.size
     if start > len(data):
         return None
@@ -144,7 +146,8 @@ def _whole_at(data: bytes, offset: int) -> Record | None:
     end = start + length
     if length > PAYLOAD_BYTES_MAX or end > len(data):
         return None
-    payload = data[start:end]
+    # Whoever asks for views does with them what bytes and views can do alike.
+    payload = cast("bytes", memoryview(data)[start:end]) if views else data[start:end]
     return Record(kind, payload, offset) if _checksum(kind, payload) == crc else None
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.framing import frame, without
-from collector.otlp import KEY_BYTES, NO_KEY, WHOLE_BYTES_MAX, digest, span_key, span_keys, split_keys
+from collector.otlp import KEY_BYTES, NO_KEY, WHOLE_BYTES_MAX, body_digest, span_key, span_keys, split_keys
 from collector.refusals import BadRequest, TooLarge
 from tests.collector.emitting import body, keys
 
@@ -79,8 +79,13 @@ def test_taking_all_spans_out_leaves_nothing() -> None:
     assert without(nested([[2, 1], [3]]), range(6)) == b""
 
 
-def test_a_digest_tells_bodies_apart() -> None:
-    assert digest(b"a") == digest(b"a") != digest(b"b")
+def test_a_request_is_known_again_by_its_spans_and_its_length_and_without_ids_by_its_bytes() -> None:
+    a, b = keys(2)
+    assert body_digest(b"body", a + b) == body_digest(b"body", a + b) == body_digest(b"BODY", a + b)
+    assert (
+        len({body_digest(*one) for one in ((b"body", a + b), (b"body", b + a), (b"body", a), (b"longer", a + b))}) == 4
+    )
+    assert body_digest(b"body", a + NO_KEY) != body_digest(b"BODY", a + NO_KEY)
 
 
 def field(number: int, content: bytes) -> bytes:

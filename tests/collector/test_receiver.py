@@ -11,7 +11,7 @@ import pytest
 
 from collector.books import Account, Books
 from collector.commit import Committer
-from collector.otlp import digest
+from collector.otlp import body_digest
 from collector.receiver import OFF_LOOP_BYTES, Receiver
 from collector.recent import RecentBodies
 from collector.records import Kind, SpoolRecord
@@ -90,7 +90,7 @@ async def test_what_is_acknowledged_is_on_disk_with_its_sender_and_keys(half: Ha
         sender="app",
         tenant="acme",
         received_ms=NOON_MS,
-        digest=digest(body(sent)),
+        digest=body_digest(body(sent), b"".join(sent)),
         spans=3,
         keys=b"".join(sent),
         body=body(sent),
