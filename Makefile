@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check fmt bench chaos verify-emitters verify-full clean
+.PHONY: help install demo up test test-fast check fmt bench bench-ingest chaos verify-emitters verify-full clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ fmt: $(STAMP) ## Format, and mend what can be mended
 
 bench: $(STAMP) ## Measure CPU per unit of work, and mixed traffic in tiers and in one pool
 	$(BIN)/python -m deploy.bench
+
+bench-ingest: $(STAMP) ## Measure what landing a span costs, all included (SPANS=400000)
+	$(BIN)/python -m deploy.bench ingest $(if $(SPANS),--spans $(SPANS))
 
 verify-emitters: $(STAMP) ## Drive other packages' telemetry for real, and rewrite its corpora where it changed
 	$(BIN)/python -m tests.emitters.verify $(EMITTERS)

@@ -45,8 +45,8 @@ class SpoolRecord:
     body: bytes = field(default=b"", repr=False)
 
 
-def encode(record: SpoolRecord) -> bytes:
-    """The record's payload in a segment."""
+def encode(record: SpoolRecord) -> tuple[bytes, bytes, bytes]:
+    """The record's payload in a segment, in pieces: its body is not copied."""
     header = orjson.dumps(
         {
             "sender": record.sender,
@@ -56,7 +56,7 @@ def encode(record: SpoolRecord) -> bytes:
             "spans": record.spans,
         }
     )
-    return b"".join((LENGTH.pack(len(header)), header, record.keys, record.body))
+    return LENGTH.pack(len(header)) + header, record.keys, record.body
 
 
 def decode(kind: int, payload: bytes) -> SpoolRecord:

@@ -83,15 +83,15 @@ class Spool:
         """Keep the records, all or none, safe against power loss. Raises OSError, a full disk among them."""
         payloads = [(record.kind, encode(record)) for record in records]
         try:
-            self._need_room(sum(len(payload) for _, payload in payloads))
+            self._need_room(sum(len(piece) for _, pieces in payloads for piece in pieces))
             active = self._active or self._open(now, now_ms)
         except OSError as error:
             self._refuse(error, now)
             raise
         start = active.writer.size
         try:
-            for kind, payload in payloads:
-                active.writer.append(kind, payload)
+            for kind, pieces in payloads:
+                active.writer.append(kind, *pieces)
             if any(record.kind is Kind.BODY for record in records):
                 active.writer.sync()
         except OSError as error:

@@ -7,12 +7,13 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CALLS = ("write", "fdatasync", "fsync", "rename", "replace", "unlink", "truncate", "ftruncate", "link")
+CALLS = ("write", "writev", "fdatasync", "fsync", "rename", "replace", "unlink", "truncate", "ftruncate", "link")
+WRITES = ("write", "writev")
 BEFORE, WITHIN, AFTER = "before", "within", "after"
 MOMENTS = (BEFORE, WITHIN, AFTER)
 
@@ -34,16 +35,25 @@ def die_at(death: Death) -> None:
 
 def full_while(sign: Path) -> None:
     """From now on, while that file is there, a write writes half of its bytes and fails: the disk is full."""
-    write = os.write
+    write, writev = os.write, os.writev
 
     def on_a_full_disk(fd: int, data: bytes) -> int:
         if not sign.exists():
             return write(fd, data)
         if len(data) > 1:
-            return write(fd, bytes(data)[: len(data) // 2])
+            return _half(fd, [data])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def in_pieces(fd: int, pieces: Sequence[bytes]) -> int:
+        return _half(fd, pieces) if sign.exists() else writev(fd, pieces)
+
     os.write = on_a_full_disk  # type: ignore[assignment]
+    os.writev = in_pieces  # type: ignore[assignment]
+
+
+def _half(fd: int, pieces: Sequence[bytes], write: Callable[[int, bytes], int] = os.write) -> int:
+    data = b"".join(pieces)
+    return write(fd, data[: len(data) // 2])
 
 
 class _Counter:
@@ -59,8 +69,8 @@ class _Counter:
                 dies = self._calls == self._death.call
             if not dies:
                 return call(*args, **kwargs)
-            if self._death.moment == WITHIN and name == "write":
-                call(args[0], bytes(args[1])[: len(args[1]) // 2])
+            if self._death.moment == WITHIN and name in WRITES:
+                _half(args[0], args[1] if name == "writev" else [args[1]])
             elif self._death.moment == AFTER:
                 call(*args, **kwargs)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -26,7 +26,7 @@ LIVED_IN_A_ROW = 3
 ENDS_WITHIN_S = 30.0
 ALL_CALLS = 30
 """About how many a life has: with fewer moments than three times that, every n-th call is taken."""
-TRACED = ("write", "pwrite64", "fdatasync", "fsync", "rename", "renameat2", "unlink", "unlinkat", "ftruncate")
+TRACED = ("write", "writev", "pwrite64", "fdatasync", "fsync", "rename", "renameat2", "unlink", "unlinkat", "ftruncate")
 CANNOT_TRACE = "strace is not here, or may not trace; on Debian: apt-get install strace"
 
 

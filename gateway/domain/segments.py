@@ -72,22 +72,32 @@ class SegmentWriter:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self.size = os.fstat(self._fd).st_size
 
-    def append(self, kind: int, payload: bytes) -> int:
+    def append(self, kind: int, payload: bytes, *more: bytes) -> int:
         """Write one record in one call; returns its offset. It survives kill -9 from here on.
 
-        Raises OSError, a full disk among them; a partial write is taken back, so the segment stays whole.
+        `more` is the rest of a payload in pieces, which need not be joined for it. Raises OSError, a full disk among
+        them; a partial write is taken back, so the segment stays whole.
         """
-        record = HEADER.pack(len(payload), _checksum(kind, payload), kind) + payload
+        crc, length = _checksum(kind, payload), len(payload)
+        for piece in more:
+            crc, length = zlib.crc32(piece, crc), length + len(piece)
+        header = HEADER.pack(length, crc, kind)
         offset = self.size
         try:
-            written = os.write(self._fd, record)
-            while written < len(record):
-                written += os.write(self._fd, record[written:])
+            if more:
+                self._write_all(header, payload, *more)
+            else:
+                self._write_all(header + payload)
         except OSError:
             os.ftruncate(self._fd, offset)
             raise
-        self.size = offset + len(record)
+        self.size = offset + len(header) + length
         return offset
+
+    def _write_all(self, *pieces: bytes) -> None:
+        written = os.write(self._fd, pieces[0]) if len(pieces) == 1 else os.writev(self._fd, pieces)
+        if written < sum(map(len, pieces)):
+            self._write_all(b"".join(pieces)[written:])
 
     def sync(self) -> None:
         """Block until what was appended survives a power loss. Raises OSError."""

@@ -18,7 +18,9 @@ from tests.collector.house import House
 from tests.collector.pretend_store import Fault, PretendStore
 from tests.collector.spooled import kept, resent
 
-CALLS = ("write", "fdatasync", "fsync", "unlink", "rename", "truncate", "ftruncate", "link")
+CALLS = ("write", "writev", "fdatasync", "fsync", "unlink", "rename", "truncate", "ftruncate", "link")
+WRITES = ("write", "writev")
+WRITE = os.write
 SYNCS = ("fdatasync", "fsync")
 
 
@@ -40,8 +42,9 @@ class Reaper:
         def reaped(*args: Any, **kwargs: Any) -> Any:
             self.calls += 1
             dies = self.calls in self._deaths
-            if dies and self._moment == "within" and name == "write":
-                call(args[0], args[1][: len(args[1]) // 2])
+            if dies and self._moment == "within" and name in WRITES:
+                data = args[1] if name == "write" else b"".join(args[1])
+                WRITE(args[0], data[: len(data) // 2])
             if dies and self._moment != "after":
                 raise Killed
             # A sync is what outlives the machine; a process that is killed leaves all it wrote, synced or not.

@@ -1,5 +1,6 @@
 """A segment keeps whole records and tells what it could not keep."""
 
+import os
 import random
 from pathlib import Path
 
@@ -94,3 +95,18 @@ def test_an_open_segment_goes_on_where_it_ended(tmp_path: Path) -> None:
     writer.close()
     writer.close()
     assert [record.payload for record in read_records(tmp_path / "s").records] == [b"first", b"second"]
+
+
+def test_a_record_in_pieces_is_the_same_record_though_the_disk_takes_it_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "writev", lambda fd, pieces: write(fd, b"".join(pieces)[:11]))
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    writer = SegmentWriter(tmp_path / "a")
+    writer.append(1, b"head", b"", b"the body of it")
+    assert writer.append(2, b"next") == writer.size - HEADER.size - len(b"next")
+    writer.close()
+    found = read_records(tmp_path / "a")
+    assert [(record.kind, record.payload) for record in found.records] == [(1, b"headthe body of it"), (2, b"next")]
+    assert (found.corrupt, found.torn_bytes) == ([], 0)
