@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +79,11 @@ class Phase:
         return statistics.linear_regression(range(len(later)), [size / 1e6 for size in later]).slope
 
 
-def run(spans: int = SPANS_DEFAULT) -> dict[str, object]:
-    """Measure, print the table, and return the figures."""
+def run(spans: int = SPANS_DEFAULT, *, warm_up: int = WARM_UP, paced_s: float = PACED_S) -> dict[str, object]:
+    """Measure, print the table, and return the figures. `warm_up` spans go before, `paced_s` seconds have a pace."""
     with opened(seed=1) as scene, scene.stage("bench", **LIKE_A_COLLECTOR) as stage:
-        _send(scene, stage, spans=WARM_UP)
-        paced = _send(scene, stage, spans=round(PACED_RPS * PACED_S) * SPANS, rps=PACED_RPS)
+        _send(scene, stage, spans=warm_up)
+        paced = _send(scene, stage, spans=round(PACED_RPS * paced_s) * SPANS, rps=PACED_RPS)
         full = _send(scene, stage, spans=spans)
         with scene.client() as client:
             figures = _figures(paced, full) | _disk(client) | {"python_walk_us": round(_walk(), 1)}
@@ -112,28 +113,29 @@ def _figures(paced: Phase, full: Phase) -> dict[str, Any]:
 
 def _send(scene: Scene, stage: Stage, *, spans: int, rps: float = 0.0) -> Phase:
     """Send that many, at a pace or as fast as they are acknowledged, and wait until all have landed."""
-    phase, lock, stop = Phase(), threading.Lock(), threading.Event()
+    phase, lock = Phase(), threading.Lock()
     parts = {"collector": stage.collector, "store": scene.store}
     before = {name: cpu_s(part.pid) for name, part in parts.items()}
     began = clock.monotonic()
 
+    def next_due() -> float | None:
+        """When the next request is due, counted as sent; None = there is none."""
+        with lock:
+            if phase.spans >= spans:
+                return None
+            phase.spans += SPANS
+            if phase.spans % SAMPLE_EVERY == 0:
+                for name, part in parts.items():
+                    phase.memory[name].append(rss_bytes(part.pid))
+            return began + phase.spans / SPANS / rps if rps else began
+
     def work(number: int) -> None:
         requests = Requests(number, now_ns=clock.unix_nanos())
-        connection = http.client.HTTPConnection("127.0.0.1", stage.address.port, timeout=60)
         headers = {"content-type": "application/x-protobuf", "authorization": f"Bearer {stage.address.token}"}
-        while not stop.is_set():
-            body = requests.body()
-            with lock:
-                if phase.spans >= spans:
-                    return
-                phase.spans += SPANS
-                due = began + phase.spans / SPANS / rps if rps else 0.0
-                if phase.spans % SAMPLE_EVERY == 0:
-                    for name, part in parts.items():
-                        phase.memory[name].append(rss_bytes(part.pid))
-            stop.wait(max(0.0, due - clock.monotonic())) if rps else None
-            _until_taken(connection, body, headers, phase)
-        connection.close()
+        with closing(http.client.HTTPConnection("127.0.0.1", stage.address.port, timeout=60)) as connection:
+            while (due := next_due()) is not None:
+                threading.Event().wait(max(0.0, due - clock.monotonic()))
+                _until_taken(connection, requests.body(), headers, phase)
 
     threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(SENDERS)]
     for thread in threads:
