@@ -22,6 +22,7 @@ import uvloop
 from gateway.api.admin import Admin
 from gateway.api.app import create_app
 from gateway.config import RoutingConfig
+from gateway.config.policies import OnFull
 from gateway.control.database import ControlUnavailable, Database
 from gateway.domain import clock
 from gateway.flow.plane import Books, Plane
@@ -55,7 +56,8 @@ def run(
     read_again: Callable[[], Reread] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. `read_again` gives the configuration as it stands at a SIGHUP, or raises
-    ConfigError. Raises SystemExit with one line when the address or the journal cannot be had."""
+    ConfigError. Raises SystemExit with one line when the address or the journal cannot be had, or when the journal
+    became full and gateway.journal_on_full is stop: then behind the drain, as after a SIGTERM."""
     early = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: early.set())  # It must not end a process that does not serve yet.
     sock = listening_socket(config.listen)
@@ -78,13 +80,18 @@ def run(
     operational.watch(shipping.gauges())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(config, journal, sock, database, read_again, shipping, early))
+            full = runner.run(serve(config, journal, sock, database, read_again, shipping, early))
     finally:
         if not shipper.drain(SHIP_S):
             logger.warning("not every span was acknowledged; the next start ships the rest")
         journal.close()
         database.close()
         operational.shutdown()
+    if full:
+        raise SystemExit(
+            f"gateway: stopped, for the journal is full ({full}) and gateway.journal_on_full is stop. Nothing that was "
+            f"recorded is lost; make room under {data_dir}, or see that the collector takes it, and start again."
+        )
 
 
 async def serve(
@@ -95,9 +102,9 @@ async def serve(
     read_again: Callable[[], Reread] | None,
     shipping: Shipping,
     early: threading.Event,
-) -> None:
+) -> str:
     """Serve on a listening socket until the process is told to stop; every request is on the books at the end. `early`
-    is set by a SIGHUP that came before."""
+    is set by a SIGHUP that came before. Returns why the journal is full, where that has stopped it; else ""."""
     loop = asyncio.get_running_loop()
     serving = Serving(Plane(config, books, loop, database), read_again)
     serving.follow(lambda plane: plane.metrics.also(shipping.metrics))
@@ -121,6 +128,7 @@ async def serve(
         loop.remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         await serving.plane.close()
+    return server.stopped_full
 
 
 async def _reload(serving: Serving) -> None:
@@ -147,6 +155,9 @@ class GatewayServer(uvicorn.Server):
         )
         super().__init__(config)
         self.serving = serving
+        self.stopped_full = ""
+        """Why the journal is full, where that has stopped the server."""
+        self._journal = shipping.journal
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop gracefully at the first signal, at once at the second."""
@@ -158,6 +169,13 @@ class GatewayServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
+        plane = self.serving.plane
+        if self._journal.full and plane.config.journal_on_full is OnFull.STOP and not self.should_exit:
+            logger.error(
+                "gateway: the journal is full (%s); draining, as gateway.journal_on_full says", self._journal.full
+            )
+            self.stopped_full = self._journal.full
+            self.should_exit = plane.draining = True
         if counter % EXPIRE_EVERY_TICKS == 0:
             now = clock.monotonic()
             for connection in tuple(self.server_state.connections):

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from gateway.config.cards import RateCardEntry
 from gateway.config.faults import Fault, did_you_mean
 from gateway.config.fingerprint import fingerprint
-from gateway.config.policies import Breaker, Cache, Control, Fallback, GatewaySection, RemoteMac
+from gateway.config.policies import Breaker, Cache, Control, Fallback, GatewaySection, OnFull, RemoteMac
 from gateway.config.section import Section, named
 from gateway.config.tenants import Tenant
 from gateway.config.tiers import Tier
@@ -36,6 +36,7 @@ class RoutingConfig:
     max_body_bytes: int
     max_file_bytes: int
     journal_max_bytes: int
+    journal_on_full: OnFull
     drain_s: float
     tenants: Mapping[TenantId, Tenant]
     tiers: Mapping[TierName, Tier]
@@ -184,6 +185,7 @@ class RoutingFile(Section):
             max_body_bytes=self.gateway.max_body_bytes,
             max_file_bytes=self.gateway.max_file_bytes,
             journal_max_bytes=self.gateway.journal_max_bytes,
+            journal_on_full=self.gateway.journal_on_full,
             drain_s=self.gateway.drain_s,
             tenants=MappingProxyType({TenantId(k): v for k, v in self.tenants.items()}),
             tiers=MappingProxyType({TierName(k): v for k, v in self.tiers.items()}),

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
@@ -101,6 +102,15 @@ class RemoteMac(Section):
     notarized_checklist_id: str = ""
 
 
+class OnFull(StrEnum):
+    """What a gateway does whose journal is full, for nothing may be sent that could not be billed for."""
+
+    SHED = "shed"
+    """Refuse requests until there is room again."""
+    STOP = "stop"
+    """Drain and end, so that others are asked instead."""
+
+
 class GatewaySection(Section):
     """Where the gateway listens and how clients are told to reach it."""
 
@@ -118,5 +128,7 @@ class GatewaySection(Section):
     max_file_bytes: int = Field(default=536_870_912, ge=1024)
     """The longest file that POST /v1/files takes."""
     journal_max_bytes: int = Field(default=2_147_483_648, ge=1_048_576)
+    journal_on_full: OnFull = OnFull.SHED
+    """What becomes of the gateway while the journal, or the disk under it, takes no more."""
     drain_s: float = Field(default=8, ge=0, le=3600)
     """How long streams may go on after SIGTERM."""

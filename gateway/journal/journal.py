@@ -3,7 +3,7 @@
 What it promises:
 - An intent that returned survives kill -9, and ends as exactly one span: the attempt's own, or one with outcome `lost`.
 - After power loss that holds for all but the last 50 ms, and without that window for `intent_synced`.
-- When its bound or the disk is reached, new intents are refused (JournalFull: the policy is to shed); attempts under
+- When its bound or the disk is reached, new intents are refused (JournalFull), and `full` says why; attempts under
   way keep the room they need. Only what costs nothing (an operation or a refusal that never held an intent, a
   transition) is then counted instead of recorded.
 - A prompt that a logging policy keeps is written with its intent and in its span. That of an attempt which died with
@@ -56,6 +56,8 @@ class Journal:
         self._backlog: list[tuple[int, str, bytes]] = []
         self._ballast = Ballast(self._folder.ballast, self._limits.ballast_bytes)
         self._trouble = ""
+        self.full = ""
+        """Why an intent was refused, or would have been; once said it stays, though there be room again."""
         self._closed = False
         self._refused = self._uncounted = 0
         self._ships_since: float | None = None
@@ -196,6 +198,8 @@ class Journal:
         self._dirty.set()
         if self._keeper:
             self._keeper.join()
+        with self._lock:
+            self._flush_backlog()
         try:
             self._log.sync()
         except OSError as error:
@@ -213,7 +217,8 @@ class Journal:
             raise JournalFull(self._trouble or "the journal is closed")
         if not self._has_room(size, content=content):
             self._refused += 1
-            raise JournalFull(f"the journal holds {self._bytes} of {self._limits.max_bytes} bytes that nobody took yet")
+            self.full = f"the journal holds {self._bytes} of {self._limits.max_bytes} bytes that nobody took yet"
+            raise JournalFull(self.full)
 
     @property
     def _bytes(self) -> int:
@@ -277,7 +282,7 @@ class Journal:
     def _in_trouble(self, error: OSError) -> None:
         if not self._trouble:
             _logger.error("the journal cannot write, so new attempts are refused: %s", error)
-        self._trouble = error.strerror or str(error)
+        self._trouble = self.full = error.strerror or str(error)
 
     def _mend(self) -> None:
         """Take on ballast, write what could not be written, and admit again."""
