@@ -37,14 +37,19 @@ def _root(
     """The routing plane for LLM traffic whose invoices reconcile."""
 
 
-def run() -> None:
-    """The entry point: run a subcommand; end with its exit code."""
+def whole() -> typer.Typer:
+    """The command with all its subcommands. Once a process."""
     from deploy.cli import check, clients, demo, doctor, finance, imports, query, replay, serve, up
 
     for module in (up, demo, serve, check, doctor, query, finance, clients, replay, imports):
         module.register(app)
+    return app
+
+
+def run() -> None:
+    """The entry point: run a subcommand; end with its exit code."""
     try:
-        app()
+        whole()()
     except Exception as error:  # noqa: BLE001 - the outermost edge: what is not understood is still one line
         sys.exit(_report(error))
 

@@ -3,6 +3,7 @@
 Asks only what any operator could: the vendors' books, the /metrics of gateway and collector, and the store.
 """
 
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ LANDED_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.2
 AT_REST_S = 1.2
 """How long nothing may change: longer than a span may wait in an open segment of the journal."""
+
+CLIENT = httpx.Client(timeout=5, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+"""Made once: httpx would read every certificate of the machine for each look, and these are on loopback."""
 
 GATEWAY_PENDING = ("tollway_journal_open_intents", "tollway_journal_segments_pending")
 COLLECTOR_PENDING = ("tollway_collector_pending_spans",)
@@ -68,7 +72,7 @@ class Landing:
 def scraped(url: str, names: Sequence[str]) -> float:
     """The sum of those gauges at url/metrics; 1 while nobody answers, for then nobody can say that all is well."""
     try:
-        text = httpx.get(f"{url}/metrics", timeout=5).raise_for_status().text
+        text = CLIENT.get(f"{url}/metrics").raise_for_status().text
     except httpx.HTTPError:
         return 1.0
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)

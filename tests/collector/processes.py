@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +113,18 @@ class RunningCollector:
             sent["content-encoding"] = "gzip"
             body = gzip.compress(body)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        url, verify = f"{self.url}/v1/traces", self.context or False
-        return httpx.post(url, content=body, headers=sent | names, timeout=20, verify=verify)
+        return self._client.post(f"{self.url}/v1/traces", content=body, headers=sent | names)
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        """Each call has a connection of its own, as the process may have been killed; making a client takes as long as
+        twenty calls."""
+        alone = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(verify=self.context or False, trust_env=False, timeout=20, limits=alone)
 
     def get(self, path: str) -> httpx.Response:
         """GET."""
-        return httpx.get(f"{self.url}{path}", verify=self.context or False)
+        return self._client.get(f"{self.url}{path}")
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have those labels."""

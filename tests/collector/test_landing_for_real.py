@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from tests.collector.emitting import body, keys
 from tests.collector.oracle import column, landed
-from tests.collector.processes import APP_TOKEN, GATEWAY_TOKEN, RunningCollector, until
+from tests.collector.processes import APP_TOKEN, RunningCollector, until
 
 pytestmark = pytest.mark.slow
 
@@ -70,18 +70,6 @@ def test_a_collector_whose_folder_was_lost_asks_the_store_what_landed(store: Any
     second.post(body([*sent, extra := keys(1)[0]]))
     until(second.settled, "the books are closed")
     assert landed(store, [*sent, extra]) == Counter([*sent, extra])
-
-
-def test_a_sender_bound_to_a_tenant_lands_under_it_whatever_it_claims(store: Any, start_collector: Start) -> None:
-    collector = start_collector(store)
-    mine, gateways = keys(2), keys(2)
-    collector.post(body(mine, tenant="acme"), token=APP_TOKEN)
-    collector.post(body(gateways, tenant="acme"), token=GATEWAY_TOKEN)
-    until(collector.settled, "all has landed")
-    assert column(store, "tenant", mine) == {"globex"}
-    assert column(store, "claimed_tenant", mine) == {"acme"}
-    assert column(store, "sender", mine) == {"app"}
-    assert column(store, "tenant", gateways) == {"acme"}
 
 
 def test_the_spans_of_the_opentelemetry_sdk_land(store: Any, start_collector: Start) -> None:

@@ -155,6 +155,7 @@ def test_what_a_bound_sender_claims_is_kept_and_counted_and_a_gateways_word_is_t
     collector.post(body(gateways, tenant="acme"), token=GATEWAY_TOKEN)
     until(collector.settled, "all has landed")
     assert (column(store, "tenant", wrong), column(store, "claimed_tenant", wrong)) == ({"globex"}, {"acme"})
+    assert column(store, "sender", wrong) == {"app"}
     assert column(store, "tenant", gateways) == {"acme"}
     assert collector.metric("claimed_tenants_total", sender="app") == 3
     assert collector.metric("claimed_tenants_total", sender="gateway") == 0
@@ -232,7 +233,7 @@ def test_a_flood_is_held_in_bounded_memory_and_then_everything_goes_on(
         inflight_bytes_max=40 * MIB,
         sender_inflight_bytes_max=20 * MIB,
         json_memory_max=32 * MIB,
-        spool_bytes_max=24 * MIB,
+        spool_bytes_max=12 * MIB,
         read_timeout_s=2,
     )
     assert collector.post(body(keys(1))).status_code == 200

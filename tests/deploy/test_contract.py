@@ -210,6 +210,7 @@ async def test_a_probe_says_which_models_are_gone_and_which_upstream_does_not_an
         await silent.stop()
 
 
+@pytest.mark.slow
 async def test_a_probe_asks_every_host_and_heeds_no_proxy_and_no_netrc_of_its_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +240,7 @@ async def test_a_probe_asks_every_host_and_heeds_no_proxy_and_no_netrc_of_its_en
     assert [request.headers.get("authorization") for request in asked] == [None] * 3
 
 
+@pytest.mark.slow
 async def test_a_probe_keeps_the_query_of_an_upstreams_address_behind_the_route(tmp_path: Path) -> None:
     upstream = ScriptedUpstream()
     await upstream.start()

@@ -19,9 +19,9 @@ TOOLS: Any = [
 ]
 
 
-@pytest.fixture
-def client(start_vendor: Callable[..., RunningVendor]) -> Iterator[openai.OpenAI]:
-    with connect(start_vendor()) as connected:
+@pytest.fixture(scope="module")
+def client(plain_vendor: RunningVendor) -> Iterator[openai.OpenAI]:
+    with connect(plain_vendor) as connected:
         yield connected
 
 
@@ -117,13 +117,13 @@ def test_the_models_are_listed(client: openai.OpenAI) -> None:
 
 
 def test_mistakes_of_the_caller_are_the_clients_error_classes(
-    client: openai.OpenAI, start_vendor: Callable[..., RunningVendor]
+    client: openai.OpenAI, plain_vendor: RunningVendor
 ) -> None:
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         client.chat.completions.create(model="gpt-9", messages=MESSAGES)
     with pytest.raises(openai.BadRequestError, match="max_tokens"):
         client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, max_tokens=0)
-    with connect(start_vendor(), key="sk-wrong") as stranger, pytest.raises(openai.AuthenticationError):
+    with connect(plain_vendor, key="sk-wrong") as stranger, pytest.raises(openai.AuthenticationError):
         stranger.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
 
 

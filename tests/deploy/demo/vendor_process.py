@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 
 from gateway.domain import clock
+from tests.gateway.serving import NO_TLS
+
+CLIENT = httpx.Client(trust_env=False, verify=NO_TLS, limits=httpx.Limits(max_keepalive_connections=0))
 
 KEY = "sk-test-vendor-key"
 ADMIN_KEY = "sk-admin-test"
@@ -29,7 +32,7 @@ class RunningVendor:
         return host, int(port)
 
     def get(self, path: str, key: str = ADMIN_KEY) -> httpx.Response:
-        return httpx.get(self.url + path, headers={"authorization": f"Bearer {key}"})
+        return CLIENT.get(self.url + path, headers={"authorization": f"Bearer {key}"})
 
     def rows(self) -> list[dict[str, Any]]:
         return list(self.get("/_witness/ledger").json())
