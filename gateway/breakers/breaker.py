@@ -156,6 +156,11 @@ def record(
             assert_never(state)
 
 
+def unhindered(state: State) -> bool:
+    """Whether `admit` lets everyone pass and leaves the state as it is, whatever the time and the draw."""
+    return isinstance(state, Closed) and state.ramp_from is None
+
+
 def untouched(state: State, ticket: Ticket, outcome: Outcome) -> bool:
     """Whether `record` leaves the state as it is, unless the upstream is `ill`: by far the most answers."""
     return (

@@ -9,7 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record, untouched
+from gateway.breakers.breaker import (
+    Closed,
+    HalfOpen,
+    Open,
+    Outcome,
+    Policy,
+    State,
+    Ticket,
+    admit,
+    record,
+    unhindered,
+    untouched,
+)
 from gateway.breakers.brownout import Evidence
 from gateway.breakers.health import ANSWERED, EMPTY, Pressure, Rule, Tally, Window, ailment, counted
 from gateway.breakers.regions import Brownouts, Place, Turn
@@ -131,7 +143,10 @@ class Breakers:
         entry = self._entries.get(key)
         if entry is None:
             return Ticket(FIRST.epoch)
-        before, policy = entry.state, self._rules.policy_of(tier)
+        before = entry.state
+        if unhindered(before):
+            return Ticket(before.epoch)
+        policy = self._rules.policy_of(tier)
         after, ticket = admit(before, policy, now=now, draw=0.0 if last else self._draw())
         if after is not before:
             cause = PROBE_LOST if isinstance(before, HalfOpen) else COOLDOWN_OVER

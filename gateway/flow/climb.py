@@ -46,6 +46,8 @@ class Go(NamedTuple):
     """A call to make now."""
 
     move: Send
+    key: Key
+    """Of its breaker."""
     ticket: Ticket
     hold: Hold | None
     """What is reserved for it; None where no bound is on it."""
@@ -181,10 +183,10 @@ class Climb:
             if hold is None:
                 self._plane.tasks.spawn(self._lease(move, again))
                 return None
-        tier, now = self._record.route.tier.name, clock.monotonic()
-        ticket = self._plane.breakers.admit(self._key(move.rung), tier, now, last=last)
+        key, tier = self._key(move.rung), self._record.route.tier.name
+        ticket = self._plane.breakers.admit(key, tier, clock.monotonic(), last=last)
         if ticket is not None:
-            return Go(move, ticket, hold)
+            return Go(move, key, ticket, hold)
         if hold is not None:
             hold.release()
         return Skip(move.rung, move.because, Reason.BREAKER_OPEN, move.quote)

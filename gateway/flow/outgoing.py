@@ -44,6 +44,6 @@ def prepared(
     intent = record.intent(rung, move.because, move.quote, len(body), endpoint)
     if go.hold is not None:
         plane.budgets.open[intent.attempt_id] = go.hold
-    trial = Trial(plane, owner, intent, request, go.ticket, lease)
+    trial = Trial(plane, owner, intent, request, go.key, go.ticket, lease)
     passed_on = pass_on(plane.identity.headers(upstream, record.tenant, arrival.headers))
     return Outgoing(trial, body, passed_on, move.fresh, move.extra)

@@ -46,7 +46,7 @@ class RequestRecord:
     def __init__(self, plane: Plane, arrival: Arrival) -> None:
         self._plane = plane
         self._arrival = arrival
-        self.tenant = arrival.tenant.name
+        self.tenant = TenantId(arrival.tenant.name)
         """Whose request it is."""
         self.began = clock.monotonic()
         self.request_id = arrival.request_id()
@@ -79,7 +79,7 @@ class RequestRecord:
             span_id=new_span_id(),
             parent_span_id=self._span_id,
             started_at=self._unix_nanos(clock.monotonic()),
-            tenant=TenantId(self.tenant),
+            tenant=self.tenant,
             alias=Alias(self.route.alias.name),
             tier=TierName(self.route.tier.name),
             request_id=self.request_id,
@@ -135,7 +135,7 @@ class RequestRecord:
             request_id=self.request_id,
             started_at=self._arrival.started_at,
             ended_at=self._unix_nanos(clock.monotonic()),
-            tenant=TenantId(self.tenant),
+            tenant=self.tenant,
             alias=Alias(self.route.alias.name),
             tier=TierName(self.route.tier.name),
             session=self.session if called else "",
@@ -172,8 +172,8 @@ class RequestRecord:
 
     def busy_s(self, rung: Rung) -> float | None:
         """None if the rung's upstream has room for it now; else the seconds until it may."""
-        now, expected = clock.monotonic(), self.expected_tokens
-        return self._plane.throttle.limits_of(rung.upstream).busy_s(rung.model, expected, now)
+        limits = self._plane.throttle.limits_of(rung.upstream)
+        return limits.busy_s(rung.model, self.expected_tokens, clock.monotonic()) if limits.guarded else None
 
     def quote(self, rung: Rung) -> Quote:
         """What calling that rung would cost, expected and at worst, in the processing tier that the request names."""

@@ -73,13 +73,15 @@ class Trial:
         owner: Owner,
         intent: Intent,
         request: ModelRequest,
+        key: Key,
         ticket: Ticket,
         lease: Lease | None = None,
     ) -> None:
-        """`lease` is the attempt's place at one of several hosts."""
+        """`key` is its breaker's, `lease` the attempt's place at one of several hosts."""
         self._transcript: Transcript | None = None
         """Set where the tier's logging policy keeps content."""
-        if keeps_content(plane.config.tiers[intent.tier]):
+        tier = plane.config.tiers[intent.tier]
+        if keeps_content(tier):
             intent = with_request(intent, request.body)
             self._transcript = Transcript()
         self.intent = intent
@@ -93,7 +95,7 @@ class Trial:
         self._plane = plane
         self._owner = owner
         self._request = request
-        self._key = Key(intent.alias, intent.tenant, intent.upstream)
+        self._key = key
         self._ticket = ticket
         self._lease = lease
         self._elsewhere = False
@@ -103,7 +105,6 @@ class Trial:
         self._expected_tokens = plane.throttle.begin(intent, self._began)
         self._sent_at = 0.0
         self._call: Call | None = None
-        tier = plane.config.tiers[intent.tier]
         patience_s = tier.first_token_timeout_s if request.stream else tier.answer_timeout_s
         self._lane = plane.lanes.of(patience_s) if patience_s is not None else None
         """Until a stream's first token, or the whole of any other answer."""

@@ -15,7 +15,10 @@ SMOOTHING = 0.1
 class UpstreamLimits:
     """One upstream's."""
 
-    __slots__ = ("_guarded", "_held_s_mean", "_spent_until", "inflight", "max_inflight", "quota")
+    __slots__ = ("_held_s_mean", "_spent_until", "guarded", "inflight", "max_inflight", "quota")
+
+    guarded: bool
+    """Whether anything could make it busy."""
 
     def __init__(self, max_inflight: int = 0, requests_per_minute: int = 0, tokens_per_minute: int = 0) -> None:
         self.inflight = 0
@@ -33,8 +36,6 @@ class UpstreamLimits:
     def busy_s(self, model: str, expected_tokens: Callable[[], int], now: float) -> float | None:
         """None if a call may be made now; else, at a guess, the seconds until it may. `expected_tokens` is asked only
         where tokens are bounded."""
-        if not self._guarded:
-            return None
         tokens = expected_tokens() if self.quota.counts_tokens else 0
         waits = [self._spent_until.get(model, now) - now]
         if self.max_inflight and self.inflight >= self.max_inflight:
@@ -64,5 +65,4 @@ class UpstreamLimits:
         self._guard()
 
     def _guard(self) -> None:
-        self._guarded = bool(self.max_inflight or self.quota.bounded or self._spent_until)
-        """Whether anything could make it busy."""
+        self.guarded = bool(self.max_inflight or self.quota.bounded or self._spent_until)

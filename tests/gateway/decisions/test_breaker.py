@@ -5,7 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.breakers.breaker import Closed, HalfOpen, Open, Outcome, Policy, State, Ticket, admit, record, untouched
+from gateway.breakers.breaker import (
+    Closed,
+    HalfOpen,
+    Open,
+    Outcome,
+    Policy,
+    State,
+    Ticket,
+    admit,
+    record,
+    unhindered,
+    untouched,
+)
 
 POLICY = Policy(failures_max=2, cooldown_s=10, cooldown_max_s=40, jitter=0.5, ramp_s=8, probe_s=30)
 NOW = 100.0
@@ -166,6 +178,7 @@ def successors(situation: Situation) -> Iterator[Situation]:
     ramping = isinstance(state, Closed) and state.ramp_from == now
     assert (ticket is None) == (resting or ramping)
     assert ticket is None or ticket.epoch == after.epoch
+    assert not unhindered(state) or (ticket is not None and after is state), "what is called unhindered is"
     if len(tickets) < 3:
         yield after, now, (*tickets, ticket) if ticket is not None else tickets
     for index, held in enumerate(tickets):
