@@ -12,7 +12,7 @@ from typing import ClassVar
 import orjson
 
 from gateway.errors import GatewayError
-from gateway.relay.sse import Splitter, data_of, event_start, events
+from gateway.relay.sse import Splitter, data_of, events
 from gateway.relay.usage import raw_usage
 
 DONE = b"[DONE]"
@@ -133,11 +133,13 @@ class Relay:
         if self._looks_at_all:
             return start
         found = self.marks.search(data, start)
-        marked = found.start() if found is not None else len(data)
-        done = data.find(DONE, start, marked)
-        if done >= 0:
-            marked = done
-        return marked if marked == len(data) else event_start(data, start, marked)
+        end = found.start() if found is not None else len(data)
+        done = data.find(DONE, start, end)
+        if found is None and done < 0:
+            return end
+        # Where lines end with \r no such blank line is found: then events are looked at one by one.
+        blank_line = data.rfind(b"\n\n", start, end if done < 0 else done)
+        return blank_line + 2 if blank_line >= 0 else start
 
     def _look(self, event: bytes) -> bytes:
         """Keep what one event says; returns the client's copy of it, b"" for none."""

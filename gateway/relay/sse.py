@@ -53,16 +53,6 @@ def _end_of_last(data: bytes, start: int) -> int:
     return end
 
 
-def event_start(data: bytes, start: int, within: int) -> int:
-    """Where the event begins in which the place `within` is; at `start` one begins."""
-    if data.find(b"\r", start, within) < 0:
-        blank_line = data.rfind(b"\n\n", start, within)
-        return blank_line + 2 if blank_line >= 0 else start
-    for blank in _BLANK_LINE.finditer(data, start, within):
-        start = blank.end()
-    return start
-
-
 def events(data: bytes, start: int = 0) -> Iterator[bytes]:
     """Each event of a run of whole events, from `start` on, its blank line included; what follows the last blank line
     comes last."""
