@@ -14,7 +14,8 @@ The window is kept in two halves of which the older is dropped whole, so it look
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+
+from gateway.domain.fact import fact
 
 
 class Pressure(StrEnum):
@@ -35,7 +36,8 @@ class Ailment(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
-class Tally(NamedTuple):
+@fact(frozen=True, slots=True)
+class Tally:
     """What calls showed."""
 
     calls: int = 0
@@ -45,7 +47,12 @@ class Tally(NamedTuple):
 
     def plus(self, other: "Tally") -> "Tally":
         """Both together."""
-        return Tally(*(one + another for one, another in zip(self, other, strict=True)))
+        return Tally(
+            self.calls + other.calls,
+            self.failures + other.failures,
+            self.timeouts + other.timeouts,
+            self.ceilings + other.ceilings,
+        )
 
 
 NOTHING = Tally()
@@ -55,7 +62,8 @@ TIMED_OUT = Tally(calls=1, failures=1, timeouts=1)
 AT_CEILING = Tally(calls=1, ceilings=1)
 
 
-class Window(NamedTuple):
+@fact(frozen=True, slots=True)
+class Window:
     """The tallies of the present half window and of the one before it."""
 
     began: float = 0.0
@@ -89,10 +97,7 @@ def counted(window: Window, seen: Tally, rule: Rule, now: float) -> Window:
     """The window with what one call showed; what is too old falls out."""
     half, age = rule.window_s / 2, now - window.began
     if age < half:
-        present = window.present
-        if seen is ANSWERED:  # By far the most; the rest takes the general way.
-            return Window(window.began, Tally(present[0] + 1, present[1], present[2], present[3]), window.past)
-        return Window(window.began, present.plus(seen), window.past)
+        return Window(window.began, window.present.plus(seen), window.past)
     if age < rule.window_s:
         return Window(window.began + half, seen, window.present)
     return Window(now, seen, NOTHING)

@@ -7,7 +7,6 @@ same way.
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 from gateway.breakers.breaker import Ticket
 from gateway.breakers.keeper import Key
@@ -16,6 +15,7 @@ from gateway.budgets.purse import Purse
 from gateway.config import Tenant
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Outcome
+from gateway.domain.fact import fact
 from gateway.domain.reasons import Reason
 from gateway.errors import GatewayError
 from gateway.flow.booking import book_attempt
@@ -42,7 +42,8 @@ from gateway.ladder.ladder import (
 )
 
 
-class Go(NamedTuple):
+@fact(frozen=True, slots=True)
+class Go:
     """A call to make now."""
 
     move: Send

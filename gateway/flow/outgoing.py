@@ -3,8 +3,8 @@ and what is reserved for it laid under that intent's name.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from gateway.domain.fact import fact
 from gateway.domain.ids import UpstreamId
 from gateway.flow.climb import Go
 from gateway.flow.hosting import place
@@ -17,7 +17,8 @@ from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival
 
 
-class Outgoing(NamedTuple):
+@fact(frozen=True, slots=True)
+class Outgoing:
     """It is to be launched once its intent is on the books."""
 
     trial: Trial

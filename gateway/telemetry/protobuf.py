@@ -28,9 +28,9 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-_SMALL_END = 0x4000
+_SMALL_END = 0x8000
 _SMALL = tuple(_varint(value) for value in range(_SMALL_END))
-"""The varints of one and of two bytes: nearly all that are written."""
+"""The varints of one and of two bytes, and the least of three: nearly all that are written."""
 
 
 def message(tag: int, body: bytes) -> bytes:

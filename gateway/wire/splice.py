@@ -34,16 +34,9 @@ def spliced(text: bytes, fields: Mapping[str, object], changed: Mapping[str, obj
         edits.append((*found.span(), written))
     if has_escaped_letters(text):
         return orjson.dumps({**fields, **changed})
-    parts: list[bytes] = []
-    at = 0
-    if front:
-        at = text.index(b"{") + 1
-        parts += (text[:at], front)
-    for begin, end, written in sorted(edits):
-        parts += (text[at:begin], written)
-        at = end
-    parts.append(text[at:])
-    return b"".join(parts)
+    for begin, end, written in sorted(edits, reverse=True):
+        text = text[:begin] + written + text[end:]
+    return text.replace(b"{", b"{" + front, 1) if front else text
 
 
 @cache

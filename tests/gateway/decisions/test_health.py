@@ -1,5 +1,7 @@
 """Ill health: what is counted, for how long, and what it weighs."""
 
+from dataclasses import astuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,4 +90,5 @@ def test_the_window_knows_all_of_its_last_half_and_nothing_from_before_its_whole
         whole = NOTHING
         for at, shown in history:
             whole = whole.plus(shown) if at > now - RULE.window_s else whole
-        assert all(low <= known <= high for low, known, high in zip(newest, window.whole, whole, strict=True))
+        bounds = zip(astuple(newest), astuple(window.whole), astuple(whole), strict=True)
+        assert all(low <= known <= high for low, known, high in bounds)
