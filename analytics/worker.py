@@ -48,6 +48,7 @@ class Settings:
     port: int = 8051
     store_user: str = credentials.WRITER
     store_password: str = field(default="", repr=False)
+    store_ca: Path | None = None
     now: Callable[[], datetime] = clock.utc_now
 
 
@@ -124,7 +125,7 @@ class Worker:
         """The password is read at each connect: the store makes it at its own first start, which may be later."""
         given = self._settings
         password = given.store_password or credentials.read(given.secrets_dir.parent, credentials.WRITER)
-        return clients.writer(given.store_url, password, user=given.store_user)
+        return clients.writer(given.store_url, password, user=given.store_user, ca=given.store_ca)
 
     def _do(self, client: Client, job: Job, now: datetime) -> None:
         match job:

@@ -1,4 +1,4 @@
-"""What is inserted at once: a batch is some spans of one sealed segment, of one sender, received on one day.
+"""What is inserted at once: a batch is some spans of one sealed segment, of one sender and day, for one shard.
 
 A batch names its spans by the segment's records and the positions left out, so its bytes can be made again, the same,
 after a restart. One batch is one insert, one token, one partition and one part: it lands whole or not at all.
@@ -16,6 +16,7 @@ from collector.framing import without
 from collector.otlp import digest
 from collector.records import LENGTH, SpoolRecord
 from collector.refusals import Refused
+from collector.sharding import ONE_SERVER
 
 Ranges = tuple[tuple[int, int], ...]
 """Half-open ranges of positions, ascending, neither touching nor overlapping."""
@@ -51,6 +52,8 @@ class Batch:
     """Of its records in the segment."""
     rows: int
     dropped: Ranges = ()
+    shard: str = ONE_SERVER
+    """Where it lands, and is tried again, whatever shards there are by then."""
     digest: str = ""
     """Hexadecimal, of what it is made of: the digests of its records' bodies and what is dropped of them."""
 
@@ -70,6 +73,7 @@ class Batch:
             offsets=tuple(int(offset) for offset in raw["offsets"]),
             rows=int(raw["rows"]),
             dropped=tuple((int(start), int(end)) for start, end in raw["dropped"]),
+            shard=str(raw.get("shard", ONE_SERVER)),
             digest=str(raw["digest"]),
         )
 

@@ -20,6 +20,7 @@ from collector.parking import Parking
 from collector.planning import plan_segment
 from collector.sealed import Segment, read_segment
 from collector.settings import Limits
+from collector.sharding import ONE_SERVER
 from collector.spool import Spool
 from collector.steps import Again, BatchWaits, Ended, Halved, Step, Steps, Store, StoreAway, Work
 from collector.store import StoreDown
@@ -66,9 +67,13 @@ class Lander:
         limits: Limits,
         spool_id: str,
         clocks: Clocks,
+        shards: Sequence[str] = (ONE_SERVER,),
         held: Sequence[Segment] = (),
     ) -> None:
-        """`held` are the segments on disk of which the ledger has plans; the spool has the others."""
+        """`held` are the segments on disk of which the ledger has plans; the spool has the others.
+
+        `shards` are the names of those that new batches go to.
+        """
         self._spool = spool
         self._ledger = ledger
         self._horizon = horizon
@@ -78,6 +83,7 @@ class Lander:
         self._metrics = metrics
         self._limits = limits
         self._spool_id = spool_id
+        self._shards = tuple(shards)
         self._clocks = clocks
         self._steps = Steps(
             store=store, ledger=ledger, parking=parking, books=books, metrics=metrics, now_ms=clocks.now_ms
@@ -172,7 +178,14 @@ class Lander:
             log.error("ALARM: segment %s is damaged: %s", segment.path.name, "; ".join(content.damage))
             self._parking.segment(segment, content.damage)
             self._metrics.damaged_segments.inc()
-        plan = plan_segment(segment.number, content, self._horizon, spool_id=self._spool_id, expected=segment.spans)
+        plan = plan_segment(
+            segment.number,
+            content,
+            self._horizon,
+            spool_id=self._spool_id,
+            expected=segment.spans,
+            shards=self._shards,
+        )
         self._ledger.plan(plan)
         self._taken = None
         for sender, keys in plan.keys.items():

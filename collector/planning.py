@@ -7,7 +7,8 @@ from typing import NamedTuple
 from collector.batches import Batch, SegmentContent, fingerprint, to_ranges
 from collector.horizon import Horizon
 from collector.otlp import split_keys
-from collector.records import Kind, SpoolRecord
+from collector.records import Kind
+from collector.sharding import ONE_SERVER, Share, shares
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -44,11 +45,17 @@ class _Group(NamedTuple):
 
 
 def plan_segment(
-    segment: int, content: SegmentContent, horizon: Horizon, *, spool_id: str, expected: Mapping[str, int]
+    segment: int,
+    content: SegmentContent,
+    horizon: Horizon,
+    *,
+    spool_id: str,
+    expected: Mapping[str, int],
+    shards: Sequence[str] = (ONE_SERVER,),
 ) -> SegmentPlan:
     """The plan of a segment. `expected` is what was acknowledged in it by sender, where that is known; else empty.
 
-    The same segment and horizon give the same plan, batch ids included.
+    The same segment, horizon and shards give the same plan, batch ids included.
     """
     groups: dict[_Group, list[int]] = {}
     duplicates: dict[str, int] = {}
@@ -71,7 +78,8 @@ def plan_segment(
             found = [key for position, key in enumerate(found) if position not in gone]
         earlier.extend(found)
         if found:
-            batches.append(_batch(f"{spool_id}-{segment}-{number}", segment, group, offsets, records, known))
+            name = f"{spool_id}-{segment}-{number}"
+            batches += [_batch(name, segment, group, share) for share in shares(offsets, records, known, shards)]
             keys[group.sender] = keys.get(group.sender, b"") + b"".join(found)
     readable = content.spans()
     return SegmentPlan(
@@ -85,23 +93,17 @@ def plan_segment(
     )
 
 
-def _batch(
-    batch_id: str,
-    segment: int,
-    group: _Group,
-    offsets: Sequence[int],
-    records: Sequence[SpoolRecord],
-    known: Sequence[int],
-) -> Batch:
-    dropped = to_ranges(known)
+def _batch(name: str, segment: int, group: _Group, share: Share) -> Batch:
+    dropped = to_ranges(share.dropped)
     return Batch(
-        batch_id=batch_id,
+        batch_id=f"{name}-{share.shard}" if share.shard else name,
         segment=segment,
         sender=group.sender,
         tenant=group.tenant,
-        received_ms=min(record.received_ms for record in records),
-        offsets=tuple(offsets),
-        rows=sum(record.spans for record in records) - len(known),
+        received_ms=min(record.received_ms for record in share.records),
+        offsets=share.offsets,
+        rows=sum(record.spans for record in share.records) - len(share.dropped),
         dropped=dropped,
-        digest=fingerprint(records, dropped),
+        shard=share.shard,
+        digest=fingerprint(share.records, dropped),
     )

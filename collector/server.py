@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.app import App
 from collector.books import Account, Books
+from collector.cluster import store_of
 from collector.commit import Committer
 from collector.horizon import Horizon
 from collector.intake import Intake
@@ -38,8 +39,8 @@ from collector.recent import RecentBodies
 from collector.records import Kind
 from collector.sealed import Segment, cut_torn_tail, list_segments, read_segment, segment_number
 from collector.settings import CannotStart, CollectorSettings, Tls
+from collector.sharding import ONE_SERVER
 from collector.spool import Spool
-from collector.store import ClickHouseStore
 from collector.tokens import Doorkeeper
 from gateway.domain import clock
 from gateway.domain.segments import sync_folder
@@ -171,11 +172,12 @@ def _open(settings: CollectorSettings) -> _Parts:
         horizon=horizon,
         parking=Parking(settings.folder / "parked"),
         books=books,
-        store=ClickHouseStore(settings.store_url, settings.store_user, settings.password),
+        store=store_of(settings.connect, settings.store_url, settings.cluster),
         metrics=LandingMetrics(registry),
         limits=limits,
         spool_id=_identity(settings.folder),
         clocks=clocks,
+        shards=tuple(settings.cluster.shards) if settings.cluster else (ONE_SERVER,),
         held=found.held,
     )
     metrics = ReceiveMetrics(registry)

@@ -4,8 +4,13 @@ Frozen values, checked when they are made. Reading files and environments is for
 """
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -128,6 +133,18 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """The servers that batches are landed in, where there are several."""
+
+    name: str
+    """As the servers' own remote_servers name it."""
+    shards: Mapping[str, tuple[str, ...]]
+    """The addresses of each shard's replicas, by the name that the servers' macro gives the shard."""
+    quorum: str = "auto"
+    """How many replicas must have a batch before it counts as taken; auto = most of them, "" = one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """All of one collector. `folder` is its own: no second collector may use it."""
 
@@ -139,6 +156,10 @@ class CollectorSettings:
     store_user: str = "tollway"
     store_password: str = field(default="", repr=False)
     """For a server of one's own; "" = the one in `secrets_dir`."""
+    store_ca: Path | None = None
+    """What the certificate of an https store is signed by; None = one of the system's CAs."""
+    cluster: Cluster | None = None
+    """None = the one server at `store_url`."""
     host: str = "127.0.0.1"
     port: int = 4318
     grpc_port: int | None = None
@@ -148,9 +169,15 @@ class CollectorSettings:
     """For both listeners; None = neither is encrypted."""
     limits: Limits = field(default_factory=Limits)
 
-    def password(self) -> str:
-        """The store's password; asked for at each new connection, so the store may be started later. Raises OSError."""
-        return self.store_password or (self.secrets_dir / "store-writer").read_text("utf-8").strip()
+    def connect(self, url: str) -> "Client":
+        """A client of that server of the store's. Raises the driver's error, and OSError.
+
+        The password is asked for at each new connection, so the embedded store may be started later.
+        """
+        from sql import clients
+
+        password = self.store_password or (self.secrets_dir / "store-writer").read_text("utf-8").strip()
+        return clients.writer(url, password, user=self.store_user, ca=self.store_ca)
 
     def __post_init__(self) -> None:
         names = [sender.name for sender in self.senders]

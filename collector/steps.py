@@ -136,7 +136,7 @@ class Steps:
                 return self._count(work, content)
             case Uncertain(reason):
                 work.unsure = True
-                return StoreAway(reason)
+                return _away(batch, reason)
             case Declined(reason):
                 work.unsure = True
                 return BatchWaits(reason)
@@ -155,7 +155,7 @@ class Steps:
             if batch.tenant is not None and found == batch.rows:
                 claimed = self._store.claimed_otherwise(batch)
         except StoreDown as down:
-            return StoreAway(str(down))
+            return _away(batch, str(down))
         verdict = read_back(rows=batch.rows, found=found, running=running, certain=work.certain)
         match verdict:
             case Landed():
@@ -215,3 +215,8 @@ class Steps:
         self._books.parked(batch.sender, parked)
         self._metrics.batches.labels("parked").inc()
         return Ended()
+
+
+def _away(batch: Batch, reason: str) -> Step:
+    """Who waits for a store that does not answer: of a cluster, only what goes to the same shard."""
+    return BatchWaits(reason) if batch.shard else StoreAway(reason)

@@ -17,12 +17,13 @@ from collector.batches import Batch
 from collector.ledger import OpenBatch
 from collector.otlp import span_key
 from collector.verdicts import Inserted, InsertOutcome, Uncertain, insert_outcome
-from sql import clients, landing
+from sql import landing
+from sql.fitness import Unfit
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-FAILURES = (ClickHouseError, HTTPError, OSError)
+FAILURES = (ClickHouseError, HTTPError, OSError, Unfit)
 REASON_CHARACTERS = 500
 
 Answer = TypeVar("Answer")
@@ -35,10 +36,14 @@ class StoreDown(Exception):
 class ClickHouseStore:
     """One connection to the store, made again whenever it breaks."""
 
-    def __init__(self, url: str, user: str, password: Callable[[], str]) -> None:
-        self._url = url
-        self._user = user
-        self._password = password
+    def __init__(
+        self, connect: "Callable[[], Client]", *, quorum: str = "", examine: "Callable[[Client], None]" = lambda _: None
+    ) -> None:
+        """`quorum` is landing.insert's. `examine` raises what says that this server is not fit to be landed in."""
+        self._connect = connect
+        self._quorum = quorum
+        self._examine = examine
+        self._fit = False
         self._client: Client | None = None
 
     def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
@@ -53,6 +58,7 @@ class ClickHouseStore:
                 received_at_ms=batch.batch.received_ms,
                 token=batch.token,
                 query_id=batch.token,
+                quorum=self._quorum,
             )
         except FAILURES as error:
             outcome = insert_outcome(getattr(error, "code", None), _reason(error))
@@ -66,33 +72,35 @@ class ClickHouseStore:
 
         Asked in this order: an insert that ends in between is seen running, or counted.
         """
-        running = self._ask(lambda client: _one(sql.fetch(client, "collector_running_queries", query_id=batch.token)))
-        found = self._ask(
-            lambda client: _one(sql.fetch(client, "collector_count_batch", batch_id=batch.batch.batch_id))
-        )
-        return found, running > 0
+        running = self.runs(batch)
+        found = self.ask(lambda client: _one(sql.fetch(client, "collector_count_batch", batch_id=batch.batch.batch_id)))
+        return found, running
+
+    def runs(self, batch: OpenBatch) -> bool:
+        """Whether an insert of the batch runs still on this server. Raises StoreDown."""
+        return self.ask(lambda client: _one(sql.fetch(client, "collector_running_queries", query_id=batch.token))) > 0
 
     def claimed_otherwise(self, batch: Batch) -> int:
         """How many spans of a batch that landed claim another tenant than their sender's. Raises StoreDown."""
-        return self._ask(lambda client: _one(sql.fetch(client, "collector_claimed_tenants", batch_id=batch.batch_id)))
+        return self.ask(lambda client: _one(sql.fetch(client, "collector_claimed_tenants", batch_id=batch.batch_id)))
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         """The keys of all spans received since then, whoever sent them. Raises StoreDown."""
         since = datetime.fromtimestamp(since_ms / 1000, UTC)
-        frame = self._ask(lambda client: sql.fetch(client, "collector_span_keys", since=since))
+        frame = self.ask(lambda client: sql.fetch(client, "collector_span_keys", since=since))
         return [span_key(bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in frame.iter_rows()]
 
     def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
         """How many rows of each this server has landed; one without rows is missing. Raises StoreDown."""
         given = {"facts": self._facts(), "batch_ids": list(batch_ids)}
-        frame = self._ask(lambda client: sql.fetch(client, "replay_count_batches", **given))
+        frame = self.ask(lambda client: sql.fetch(client, "replay_count_batches", **given))
         return {str(batch_id): int(spans) for batch_id, spans in frame.iter_rows()}
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day. Raises StoreDown."""
         day = datetime.fromtimestamp(received_ms / 1000, UTC).date().isoformat()
         given = {"facts": self._facts(), "day": day, "batch_ids": list(batch_ids)}
-        self._ask(lambda client: sql.execute(client, "replay_delete_batches", **given))
+        self.ask(lambda client: sql.execute(client, "replay_delete_batches", **given))
 
     def close(self) -> None:
         """Give the connection back."""
@@ -102,14 +110,18 @@ class ClickHouseStore:
 
     def _facts(self) -> str:
         """The database that has what was landed on this server."""
-        return self._ask(lambda client: str(sql.fetch(client, "replay_facts").item()))
+        return self.ask(lambda client: str(sql.fetch(client, "replay_facts").item()))
 
     def _connected(self) -> "Client":
         if self._client is None:
-            self._client = clients.writer(self._url, self._password(), user=self._user)
+            self._client = self._connect()
+        if not self._fit:
+            self._examine(self._client)
+            self._fit = True
         return self._client
 
-    def _ask(self, question: "Callable[[Client], Answer]") -> Answer:
+    def ask(self, question: "Callable[[Client], Answer]") -> Answer:
+        """What the server says to a question. Raises StoreDown."""
         try:
             return question(self._connected())
         except FAILURES as error:

@@ -23,8 +23,9 @@ DATA_ERRORS = frozenset({6, 25, 26, 27, 33, 38, 41, 69, 70, 72, 117, 128, 131, 1
 Errors of the schema are not among them: they would park everything, and pass when the schema is put right.
 """
 
-STORE_ERRORS = frozenset({60, 81, 164, 192, 193, 194, 202, 242, 243, 279, 497, 516, 745, 999})
-"""Codes that say that the store as a whole is not ready for us: no schema, wrong password, read-only, disk full ..."""
+STORE_ERRORS = frozenset({60, 81, 164, 192, 193, 194, 202, 225, 242, 243, 279, 285, 286, 319, 497, 516, 745, 999})
+"""Codes that say that the store as a whole is not ready for us: no schema, wrong password, read-only, disk full,
+no Keeper, no quorum ..."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dashboards.access import require_loopback
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clickhouse_connect.driver.asyncclient import AsyncClient
 
 STORE_USER = "reader"
 
 
-def run(*, host: str, port: int, store_url: str, store_password: str, store_user: str = STORE_USER) -> None:
+def run(
+    *,
+    host: str,
+    port: int,
+    store_url: str,
+    store_password: str,
+    store_user: str = STORE_USER,
+    store_ca: Path | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT. The store need not be up: pages say so until it is.
 
     Raises access.NotLoopback for a host that others could reach; a port that is taken ends in SystemExit.
@@ -28,17 +38,21 @@ def run(*, host: str, port: int, store_url: str, store_password: str, store_user
     require_loopback(host)
     import uvloop
 
+    from sql.clients import async_reader
+
+    async def connect() -> AsyncClient:
+        return await async_reader(store_url, store_password, user=store_user, ca=store_ca)
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(host, port, store_url, store_password, store_user))
+        runner.run(_serve(host, port, connect))
 
 
-async def _serve(host: str, port: int, store_url: str, store_password: str, store_user: str) -> None:
+async def _serve(host: str, port: int, connect: Callable[[], Awaitable[AsyncClient]]) -> None:
     import uvicorn
 
     from dashboards.app import create_app
     from dashboards.books import StoreBooks
     from gateway.domain import clock
-    from sql.clients import async_reader
 
     class Server(uvicorn.Server):
         """Stops on a signal and returns. uvicorn's own raises the signal again, before anything can be closed."""
@@ -49,9 +63,6 @@ async def _serve(host: str, port: int, store_url: str, store_password: str, stor
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.handle_exit, number, None)
             yield
-
-    async def connect() -> AsyncClient:
-        return await async_reader(store_url, store_password, user=store_user)
 
     books = StoreBooks(connect)
     options: dict[str, Any] = {

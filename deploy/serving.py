@@ -13,6 +13,7 @@ from deploy.settings import SENDER_GATEWAY, Settings, host_port, read
 from deploy.tls import to_collector
 
 if TYPE_CHECKING:
+    from collector.settings import Cluster
     from gateway.config import RoutingConfig
 
 
@@ -31,7 +32,10 @@ def collector(settings: Settings) -> None:
     """OTLP in, the store out."""
     from collector.server import run
     from collector.settings import CollectorSettings, Limits, Sender, Tls
+    from deploy.schema import refuse_unfit
 
+    refuse_unfit(settings)
+    store = settings.file.store
     section = settings.file.collector
     host, port = host_port(section.otlp_http)
     grpc_host, grpc_port = host_port(section.otlp_grpc) if section.otlp_grpc else (host, None)
@@ -56,8 +60,10 @@ def collector(settings: Settings) -> None:
             senders=tuple(senders),
             store_url=settings.store_url,
             secrets_dir=settings.data_dir / "secrets",
-            store_user=settings.file.store.user,
-            store_password=settings.file.store.password.get_secret_value(),
+            store_user=store.user,
+            store_password=store.password.get_secret_value(),
+            store_ca=settings.store_ca,
+            cluster=cluster(settings),
             host=host,
             port=port,
             grpc_host=grpc_host,
@@ -66,6 +72,16 @@ def collector(settings: Settings) -> None:
             limits=limits,
         )
     )
+
+
+def cluster(settings: Settings) -> "Cluster | None":
+    """Where batches are landed, if there is more than one server."""
+    from collector.settings import Cluster
+
+    store = settings.file.store
+    if not store.cluster:
+        return None
+    return Cluster(name=store.cluster, shards=store.shards, quorum="" if store.quorum == 1 else str(store.quorum))
 
 
 def routing(settings: Settings) -> "RoutingConfig":
@@ -114,6 +130,7 @@ def dashboards(settings: Settings) -> None:
         store_url=settings.store_url,
         store_user=settings.file.store.reader_user,
         store_password=reader_password(settings),
+        store_ca=settings.store_ca,
     )
 
 
@@ -130,6 +147,7 @@ def worker(settings: Settings) -> None:
             cards=settings.file.routing().rate_cards.cards,
             store_user=settings.file.store.user,
             store_password=settings.file.store.password.get_secret_value(),
+            store_ca=settings.store_ca,
             host=host,
             port=port,
         )

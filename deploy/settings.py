@@ -69,13 +69,28 @@ class WorkerSection(Section):
     listen: Listen = "127.0.0.1:8051"
 
 
+ShardName = Annotated[str, shaped(r"[\w.-]+", "a shard's name, of letters and digits")]
 SERVER = "an http:// or https:// address without a path; user and password are keys of their own"
 
 
+Replica = Annotated[str, shaped(r"https?://[^\s/@]+/?", SERVER)]
+
+
 class StoreSection(Section):
-    """The ClickHouse: an address, or none for the embedded one, which listens at `listen`."""
+    """The ClickHouse: an address, or none for the embedded one, which listens at `listen`; or a cluster."""
 
     url: Annotated[str, shaped(r"(https?://[^\s/@]+/?)?", SERVER)] = ""
+    """Of a cluster, one of its servers: there the schema is applied, and all is read."""
+    ca: Path | None = None
+    """What the certificates of https servers are signed by; none = one of the system's CAs."""
+    cluster: Annotated[
+        str, shaped(r"[\w.-]*", "a name that the servers' remote_servers give, of letters and digits")
+    ] = ""
+    """"" = there is none."""
+    shards: dict[ShardName, tuple[Replica, ...]] = Field(default_factory=dict)
+    """The addresses of each shard's replicas, by the name that the servers' macro `shard` gives it."""
+    quorum: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """How many replicas must have a batch before it counts as landed; auto = most of the shard's."""
     listen: Listen = "127.0.0.1:8123"
     user: str = "tollway"
     password: SecretStr = SecretStr("")
@@ -102,7 +117,28 @@ class TollwayFile(RoutingFile):
             if sender.tenant not in self.tenants:
                 hint = did_you_mean(sender.tenant, self.tenants)
                 faults.append(Fault(f"collector.senders.{name}.tenant", f"no tenant {sender.tenant!r}{hint}"))
-        return faults + self._tls_faults() + self._listen_faults()
+        return faults + self._tls_faults() + self._store_faults() + self._listen_faults()
+
+    def _store_faults(self) -> list[Fault]:
+        store = self.store
+        faults = []
+        if store.cluster and not store.url:
+            faults.append(Fault("store.url", "a cluster needs the address of one of its servers, where all is read"))
+        if store.cluster and not store.shards:
+            faults.append(Fault("store.shards", f"name the shards of {store.cluster!r} and their replicas' addresses"))
+        if store.shards and not store.cluster:
+            faults.append(Fault("store.cluster", "shards are a cluster's: name it as the servers' remote_servers do"))
+        taken: dict[str, str] = {}
+        for name, replicas in store.shards.items():
+            if not replicas:
+                faults.append(Fault(f"store.shards.{name}", "a shard has at least one replica"))
+            for url in replicas:
+                other = taken.setdefault(url.rstrip("/"), name)
+                if other != name or [one.rstrip("/") for one in replicas].count(url.rstrip("/")) > 1:
+                    faults.append(Fault(f"store.shards.{name}", f"{url} is there twice; each replica is one shard's"))
+        if store.ca and not any(url.startswith("https://") for url in (store.url, *taken)):
+            faults.append(Fault("store.ca", "no address of the store is https, so nothing would be checked by it"))
+        return faults
 
     def _tls_faults(self) -> list[Fault]:
         tls = self.collector.tls
@@ -158,6 +194,12 @@ class Settings:
     def store_url(self) -> str:
         """Where ClickHouse answers."""
         return self.file.store.url.rstrip("/") or f"http://{self.file.store.listen}"
+
+    @property
+    def store_ca(self) -> Path | None:
+        """The store's CA, its file found; None = the system's."""
+        ca = self.file.store.ca
+        return self.path.parent / ca if ca else None
 
     @property
     def otlp_url(self) -> str:

@@ -7,7 +7,6 @@ from deploy.secrets import gateway_token
 from deploy.settings import Settings, read
 from deploy.supervisor import Supervisor, parts
 from gateway.config import ConfigError
-from gateway.domain import clock
 
 WORKER = "worker"
 """Started last: nobody waits for its work, and who serves clients should have the cores first."""
@@ -24,8 +23,8 @@ class Stack:
 
     def start(self, on_ready: Callable[[str], None] = lambda _: None) -> None:
         """Start every part; returns when all of them answer. Raises OperatorError naming the part that did not."""
-        from deploy.store_access import make_passwords, writer
-        from sql import migrate
+        from deploy.schema import bring_up_to_date
+        from deploy.store_access import make_passwords
 
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         make_passwords(self.settings)
@@ -37,7 +36,7 @@ class Stack:
             self._supervisor.start([part for part in wanted if part.name != WORKER])
             if "store" in names:
                 self._supervisor.wait_ready(["store"], on_ready)
-            migrate(writer(self.settings), now=clock.utc_now())
+            bring_up_to_date(self.settings)
             self._supervisor.wait_ready([name for name in names if name != "store"], on_ready)
             self._supervisor.start([part for part in wanted if part.name == WORKER])
             self._supervisor.wait_ready([WORKER], on_ready)

@@ -1,5 +1,6 @@
 """Clients of the store by what they may do, for the processes that deploy composes."""
 
+from pathlib import Path
 from typing import Protocol
 
 from clickhouse_connect.driver.client import Client
@@ -14,7 +15,7 @@ from sql import clients, credentials
 class Connect(Protocol):
     """How a client is made."""
 
-    def __call__(self, url: str, password: str, *, user: str) -> Client:
+    def __call__(self, url: str, password: str, *, user: str, ca: Path | None) -> Client:
         """Connect; raises the driver's error."""
 
 
@@ -36,12 +37,18 @@ def reader_password(settings: Settings) -> str:
 
 def writer(settings: Settings) -> Client:
     """A client that may write. Raises OperatorError when the store does not answer."""
-    return _connected(settings, clients.writer, writer_password(settings), settings.file.store.user)
+    return writer_at(settings, settings.store_url)
+
+
+def writer_at(settings: Settings, url: str) -> Client:
+    """`writer`, at that server of the store's."""
+    return _connected(settings, clients.writer, url, writer_password(settings), settings.file.store.user)
 
 
 def reader(settings: Settings) -> Client:
     """A client that may only read. Raises OperatorError when the store does not answer."""
-    return _connected(settings, clients.reader, reader_password(settings), settings.file.store.reader_user)
+    password, user = reader_password(settings), settings.file.store.reader_user
+    return _connected(settings, clients.reader, settings.store_url, password, user)
 
 
 def _password(settings: Settings, user: str, configured: SecretStr) -> str:
@@ -53,12 +60,12 @@ def _password(settings: Settings, user: str, configured: SecretStr) -> str:
         raise OperatorError(f"no store has run in {settings.data_dir} yet; {_start(settings)}") from error
 
 
-def _connected(settings: Settings, connect: Connect, password: str, user: str) -> Client:
+def _connected(settings: Settings, connect: Connect, url: str, password: str, user: str) -> Client:
     try:
-        return connect(settings.store_url, password, user=user)
+        return connect(url, password, user=user, ca=settings.store_ca)
     except OperationalError as error:
         start = f"; {_start(settings)}" if settings.embedded else ""
-        raise OperatorError(f"the store at {settings.store_url} does not answer{start}") from error
+        raise OperatorError(f"the store at {url} does not answer{start}") from error
 
 
 def _start(settings: Settings) -> str:

@@ -4,6 +4,7 @@ Every option that matters is said here. No session is kept, so one client may se
 password goes in a header, never in the URL.
 """
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,22 +19,25 @@ WRITE_SECONDS = 300
 READ_SECONDS = 120
 
 
-def writer(url: str, password: str, *, user: str = WRITER) -> Client:
-    """A client that may insert and change the schema. Raises ValueError for a URL that is not http(s)://host[:port]."""
-    return clickhouse_connect.get_client(**options(url, user, password, WRITE_SECONDS))
+def writer(url: str, password: str, *, user: str = WRITER, ca: Path | None = None) -> Client:
+    """A client that may insert and change the schema. Raises ValueError for a URL that is not http(s)://host[:port].
+
+    `ca` is what an https server's certificate is signed by; None = one of the system's CAs. So it is for the others.
+    """
+    return clickhouse_connect.get_client(**options(url, user, password, WRITE_SECONDS, ca))
 
 
-def reader(url: str, password: str, *, user: str = READER) -> Client:
+def reader(url: str, password: str, *, user: str = READER, ca: Path | None = None) -> Client:
     """A client that may only ask."""
-    return clickhouse_connect.get_client(**options(url, user, password, READ_SECONDS))
+    return clickhouse_connect.get_client(**options(url, user, password, READ_SECONDS, ca))
 
 
-async def async_reader(url: str, password: str, *, user: str = READER) -> AsyncClient:
+async def async_reader(url: str, password: str, *, user: str = READER, ca: Path | None = None) -> AsyncClient:
     """An async client that may only ask; made on the loop that will use it."""
-    return await clickhouse_connect.get_async_client(**options(url, user, password, READ_SECONDS))
+    return await clickhouse_connect.get_async_client(**options(url, user, password, READ_SECONDS, ca))
 
 
-def options(url: str, user: str, password: str, seconds: int) -> dict[str, Any]:
+def options(url: str, user: str, password: str, seconds: int, ca: Path | None = None) -> dict[str, Any]:
     """What clickhouse-connect is told, each option that matters. Raises ValueError for an address it cannot take."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -56,4 +60,5 @@ def options(url: str, user: str, password: str, seconds: int) -> dict[str, Any]:
         "autogenerate_query_id": True,
         "tz_mode": "naive_utc",
         "client_name": "tollway",
+        "ca_cert": str(ca) if ca else None,
     }

@@ -45,6 +45,9 @@ WHERE_KNOWN: dict[str, str | int] = {
 """Said where the server knows them: the first replaces `insert_deduplicate` from 26.x on; the others halve what a small
 batch costs, most of which is the engine's planning of the view: it has one way to run, and nothing to gain."""
 
+QUORUM_SETTINGS: dict[str, str | int] = {"insert_quorum_parallel": 1, "insert_quorum_timeout": 120_000}
+"""Batches do not wait for each other's quorum; milliseconds, below what a writing client waits for an answer."""
+
 
 @cache
 def schema() -> str:
@@ -62,27 +65,29 @@ def insert(
     received_at_ms: int,
     token: str,
     query_id: str,
+    quorum: str = "",
 ) -> None:
     """Store the spans of `payload`, serialised ExportTraceServiceRequests joined end to end.
 
     `tenant` is the one the sender is bound to, "" when its spans may name theirs; `received_at_ms` is Unix milliseconds
-    and chooses the partition. A token already seen within the window stores nothing and does not say so. Raises
+    and chooses the partition; `quorum` is how many replicas must have the batch before it counts as taken ("auto" =
+    most, "" = this server alone). A token already seen within the window stores nothing and does not say so. Raises
     clickhouse_connect's DatabaseError with a `code` for a definite refusal, without one when the outcome is unknown.
     """
     spans = only_spans(payload)
-    known = {k: v for k, v in WHERE_KNOWN.items() if k in client.server_settings}
     client.raw_insert(
         TABLE,
         insert_block=spans + stamp(batch_id=batch_id, sender=sender, tenant=tenant, received_at_ms=received_at_ms),
         fmt="ProtobufSingle",
-        settings={
-            **SETTINGS,
-            **known,
-            "format_schema": schema(),
-            "insert_deduplication_token": token,
-            "query_id": query_id,
-        },
+        settings=settings(client, schema=schema(), token=token, quorum=quorum) | {"query_id": query_id},
     )
+
+
+def settings(client: "Client", *, schema: str, token: str, quorum: str) -> dict[str, str | int]:
+    """All that an insert of protobuf says: the settings above, the message it is decoded by, and its token."""
+    known = {name: value for name, value in WHERE_KNOWN.items() if name in client.server_settings}
+    replicas = {"insert_quorum": quorum, **QUORUM_SETTINGS} if quorum else {}
+    return {**SETTINGS, **known, **replicas, "format_schema": schema, "insert_deduplication_token": token}
 
 
 def only_spans(payload: bytes) -> bytes:

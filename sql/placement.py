@@ -20,7 +20,7 @@ from sql.tokens import statements
 DATABASE = "tollway"
 SHARD_DATABASE = "tollway_shard"
 """Holds a shard's own facts; on one server there is none."""
-FACTS = frozenset({"spans"})
+FACTS = frozenset({"spans", "probe"})
 """Tables whose rows are spread over the shards; every other one is whole on every server."""
 
 _HEAD = re.compile(

@@ -1,4 +1,7 @@
-"""`tollway doctor`: what is running, what is not, and what to do about it. It changes nothing."""
+"""`tollway doctor`: what is running, what is not, and what to do about it. It changes nothing.
+
+Only that the store deduplicates is shown by doing: three rows of a table that is for this, kept for a day.
+"""
 
 import shutil
 import stat
@@ -94,6 +97,7 @@ def _readable_by_others(path: Path) -> bool:
 def _store(settings: Settings) -> list[Finding]:
     if settings.embedded and not is_ready(f"{settings.store_url}/readyz"):
         return []
+    from deploy.schema import examined
     from deploy.store_access import reader
     from sql import fetch
 
@@ -103,7 +107,13 @@ def _store(settings: Settings) -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         return [Finding("schema", "fail", f"cannot be read: {str(error).splitlines()[0][:200]}")]
     words = f"{landed} spans, the last at {last:%Y-%m-%dT%H:%M:%SZ}" if landed else "no spans yet"
-    return [Finding("schema", "ok", words)]
+    return [Finding("schema", "ok", words), *(_deduplication(url, reason) for url, reason in examined(settings))]
+
+
+def _deduplication(url: str, refused: str) -> Finding:
+    if refused:
+        return Finding("deduplication", "fail", refused if url in refused else f"{url}: {refused}")
+    return Finding("deduplication", "ok", f"{url} stores once what is sent twice: shown just now")
 
 
 def _replays(settings: Settings) -> list[Finding]:

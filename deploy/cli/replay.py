@@ -16,6 +16,9 @@ from deploy.settings import Settings, read
 from gateway.domain import clock
 
 if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from collector.cluster import ClusterStore
     from collector.replay import Shelf, Told
     from collector.replay_plan import Choice, Swap
     from collector.store import ClickHouseStore
@@ -101,10 +104,12 @@ def _choice(found: "Shelf", since: str | None, until: str | None, batch: Sequenc
     )
 
 
-def _store(settings: Settings) -> "tuple[ClickHouseStore, str]":
+def _store(settings: Settings) -> "tuple[ClickHouseStore | ClusterStore, str]":
     """The store as the collector has it, and what names its mapping. Raises OperatorError."""
-    from collector.store import ClickHouseStore
+    from collector.cluster import store_of
+    from deploy.serving import cluster
     from deploy.store_access import writer, writer_password
+    from sql import clients
     from sql.migrations import fingerprint, pending
 
     client = writer(settings)
@@ -117,8 +122,12 @@ def _store(settings: Settings) -> "tuple[ClickHouseStore, str]":
             f"the store lacks {behind[0]} of this version, so rows would be made as before: "
             "start the store with this version first, or run `tollway up`"
         )
-    user = settings.file.store.user
-    return ClickHouseStore(settings.store_url, user, lambda: writer_password(settings)), fingerprint()
+    user, ca = settings.file.store.user, settings.store_ca
+
+    def connect(url: str) -> "Client":
+        return clients.writer(url, writer_password(settings), user=user, ca=ca)
+
+    return store_of(connect, settings.store_url, cluster(settings)), fingerprint()
 
 
 def _row(swap: "Swap", what: str, why: str) -> dict[str, object]:

@@ -42,11 +42,9 @@ def up(config: Config = DEFAULT_CONFIG) -> None:
 
 def migrate(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Apply what the store lacks of the numbered schema."""
-    from deploy.store_access import writer
-    from gateway.domain import clock
-    from sql import migrate as apply
+    from deploy.schema import bring_up_to_date
 
-    applied = apply(writer(read(config)), now=clock.utc_now())
+    applied = bring_up_to_date(read(config))
     if as_json:
         emit_json({"applied": applied})
     else:

@@ -16,6 +16,7 @@ from collector.planning import SegmentPlan
 from collector.records import SpoolRecord
 from collector.sealed import Segment, cut_torn_tail, list_segments, read_segment, segment_number
 from collector.settings import Limits
+from collector.sharding import ONE_SERVER
 from collector.spool import Spool
 from collector.store import StoreDown
 from tests.collector.pretend_store import PretendStore
@@ -45,6 +46,7 @@ class House:
     store: PretendStore = field(default_factory=PretendStore)
     time: Time = field(default_factory=Time)
     limits: Limits = LIMITS
+    shards: tuple[str, ...] = (ONE_SERVER,)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -78,6 +80,7 @@ class House:
             limits=self.limits,
             spool_id="ab",
             clocks=Clocks(monotonic=self.time.monotonic, now_ms=self.time.now_ms),
+            shards=self.shards,
             held=held,
         )
 

@@ -37,16 +37,20 @@ class PretendStore:
     refuses: Callable[[bytes], bool] = lambda _: False
     """The spans that make the store refuse a batch, by their keys."""
     down: bool = False
+    away: str | None = None
+    """The shard that does not answer."""
     claims: int = 0
     """How many spans of each batch claim another tenant."""
     rows: dict[str, list[bytes]] = field(default_factory=dict)
+    shards: dict[str, str] = field(default_factory=dict)
+    """Where each batch landed."""
     tokens: set[str] = field(default_factory=set)
     running: dict[str, tuple[OpenBatch, list[bytes]]] = field(default_factory=dict)
     remembered: list[bytes] = field(default_factory=list)
     inserts: list[str] = field(default_factory=list)
 
     def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
-        if self.down:
+        if self.down or batch.batch.shard == self.away:
             return Uncertain("connection refused")
         self.inserts.append(batch.token)
         sent = split_keys(span_keys(otlp))
@@ -74,7 +78,7 @@ class PretendStore:
                 return Inserted()
 
     def count(self, batch: OpenBatch) -> tuple[int, bool]:
-        if self.down:
+        if self.down or batch.batch.shard == self.away:
             raise StoreDown("connection refused")
         return len(self.rows.get(batch.batch.batch_id, [])), batch.token in self.running
 
@@ -115,4 +119,5 @@ class PretendStore:
     def _store(self, batch: OpenBatch, sent: list[bytes]) -> None:
         if batch.token not in self.tokens:
             self.tokens.add(batch.token)
+            self.shards[batch.batch.batch_id] = batch.batch.shard
             self.rows.setdefault(batch.batch.batch_id, []).extend(sent)

@@ -50,6 +50,8 @@ def shown(field: FieldInfo) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if value == {}:
+        return "none listed"
     if isinstance(value, tuple):
         return ", ".join(one.value if isinstance(one, Enum) else one for one in value) or "none listed"
     if isinstance(value, float | int | Decimal):

@@ -137,3 +137,43 @@ def test_a_password_has_no_place_in_the_stores_url() -> None:
 )
 def test_an_address_splits_into_host_and_port(listen: str, pair: tuple[str, int]) -> None:
     assert host_port(listen) == pair
+
+
+CLUSTER = (
+    'url: "http://a:8123", cluster: main, shards: {"01": ["http://a:8123", "http://b:8123"], "02": ["http://c:8123"]}'
+)
+
+
+def store(keys: str) -> str:
+    """The example with those keys as its store's."""
+    text = EXAMPLE.read_text("utf-8")
+    (line,) = (line for line in text.splitlines() if line.startswith("store: "))
+    return text.replace(line, f"store: {{{keys}}}")
+
+
+def test_a_cluster_is_its_name_and_its_shards_replicas() -> None:
+    section = load_text(store(CLUSTER), TollwayFile, env=ENV).store
+    assert section.shards == {"01": ("http://a:8123", "http://b:8123"), "02": ("http://c:8123",)}
+    assert section.quorum == "auto"
+    assert load_text(store(CLUSTER + ", quorum: 1"), TollwayFile, env=ENV).store.quorum == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        (CLUSTER.replace('url: "http://a:8123", ', ""), "store.url: a cluster needs the address of one of its servers"),
+        (
+            'url: "http://a:8123", cluster: main',
+            "store.shards: name the shards of 'main' and their replicas' addresses",
+        ),
+        (CLUSTER.replace("cluster: main, ", ""), "store.cluster: shards are a cluster's"),
+        (CLUSTER.replace("http://c", "http://b"), "store.shards.02: http://b:8123 is there twice"),
+        (CLUSTER.replace('"http://c:8123"', ""), "store.shards.02: a shard has at least one replica"),
+        (CLUSTER + ", ca: ca.pem", "store.ca: no address of the store is https"),
+        (CLUSTER.replace("http://c", "http://u:p@c"), "store.shards.02"),
+        (CLUSTER.replace("main", "'ma in'"), "store.cluster: "),
+        (CLUSTER + ", quorum: 0", "store.quorum"),
+    ],
+)
+def test_a_cluster_that_cannot_work_is_refused_with_the_place(keys: str, fault: str) -> None:
+    assert any(one.startswith(fault) for one in faults(store(keys)))

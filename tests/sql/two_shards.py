@@ -4,6 +4,7 @@ Keeper is the engine's own, in memory; each shard is this very server, so what i
 has no port for other servers and no ON CLUSTER: replicated tables can be made and not be filled.
 """
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import chdb
 
 from sql.embedded import allowed
 from sql.embedded.__main__ import main
+from sql.migrations import available, views
+from sql.placement import Placement
 
 CLUSTER = "two"
+ON_CLUSTER = f" ON CLUSTER '{CLUSTER}'"
 _SHARD = "<shard><replica><host>localhost</host><port>19000</port></replica></shard>"
 CONFIG = f"""<clickhouse>
 <zookeeper><implementation>testkeeper</implementation></zookeeper>
@@ -21,6 +25,13 @@ CONFIG = f"""<clickhouse>
 <logger><level>none</level></logger>
 <remote_servers><{CLUSTER}>{_SHARD}{_SHARD}</{CLUSTER}></remote_servers>
 </clickhouse>"""
+
+
+def keeperless() -> list[str]:
+    """Schema and views of the cluster with plain tables for the replicated ones, so that they can be filled here."""
+    placed = (one for file in (*available(), *views()) for one in Placement(CLUSTER).statements(file.text))
+    return [re.sub(r"Replicated(\w*MergeTree)\([^)]*\)", r"\1", one.replace(ON_CLUSTER, "")) for one in placed]
+
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:

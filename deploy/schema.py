@@ -1,0 +1,90 @@
+"""The store's servers made ready: none that is unfit, the schema up to date, and deduplication shown on each."""
+
+from collections.abc import Iterator
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from deploy.errors import OperatorError
+from deploy.settings import Settings
+from deploy.store_access import writer_at
+from gateway.domain import clock
+from sql import fitness, migrate
+from sql.joining import join
+from sql.placement import Placement
+
+
+def bring_up_to_date(settings: Settings) -> list[str]:
+    """Apply what the store lacks of the schema; returns the names applied, in order.
+
+    A server that has joined the cluster first gets the tables and views that the one at store.url has.
+
+    Raises OperatorError for a server that does not answer or is unfit, before anything is applied, and for one that is
+    then seen not to deduplicate; MigrationError as sql.migrate does.
+    """
+    servers = [(url, shard, writer_at(settings, url)) for url, shard in _servers(settings)]
+    for url, shard, client in servers:
+        _require(settings, url, shard, client)
+    (_, _, first), *others = servers
+    applied = [f"{name} at {url}" for url, _, client in others for name in join(client, like=first)]
+    applied += migrate(first, now=clock.utc_now(), placement=_placement(settings))
+    for url, _, client in servers:
+        _prove(settings, url, client)
+    return applied
+
+
+def refuse_unfit(settings: Settings) -> None:
+    """Raise OperatorError for a server that answers and is unfit; one that does not answer may be started later.
+
+    Where the schema is not there yet, deduplication is shown when it is.
+    """
+    for url, shard in _servers(settings):
+        try:
+            client = writer_at(settings, url)
+        except (ClickHouseError, OperatorError):
+            continue
+        _require(settings, url, shard, client)
+        try:
+            _prove(settings, url, client)
+        except ClickHouseError:
+            continue
+
+
+def examined(settings: Settings) -> list[tuple[str, str]]:
+    """Each server's address, and in words why it is refused; "" = it deduplicates, as was just shown."""
+    found = []
+    for url, shard in _servers(settings):
+        reason = ""
+        try:
+            client = writer_at(settings, url)
+            _require(settings, url, shard, client)
+            _prove(settings, url, client)
+        except (ClickHouseError, OperatorError) as error:
+            reason = " ".join(str(error).split())[:300]
+        found.append((url, reason))
+    return found
+
+
+def _servers(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Every server's address with its shard, the one at store.url first; "" = it is none of store.shards'."""
+    shard_of = {url.rstrip("/"): name for name, urls in settings.file.store.shards.items() for url in urls}
+    yield settings.store_url, shard_of.pop(settings.store_url, "")
+    yield from shard_of.items()
+
+
+def _require(settings: Settings, url: str, shard: str, client: Client) -> None:
+    try:
+        fitness.require(client, _placement(settings), shard=shard, shards=len(settings.file.store.shards))
+    except fitness.Unfit as unfit:
+        raise OperatorError(f"{url}: {unfit}") from None
+
+
+def _prove(settings: Settings, url: str, client: Client) -> None:
+    try:
+        fitness.prove(client, _placement(settings))
+    except fitness.Unfit as unfit:
+        raise OperatorError(f"{url}: {unfit}") from None
+
+
+def _placement(settings: Settings) -> Placement:
+    return Placement(settings.file.store.cluster)
