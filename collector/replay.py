@@ -1,9 +1,9 @@
 """Lands kept segments again, so that their rows are as today's mapping makes them: new rows in the place of old ones.
 
 For a portion of batches at a time: the ledger, the new rows under names of their own, a count of each, one delete of
-the old rows, a count of those, the ledger. So old rows go only after as many new ones were counted, and whatever dies,
-the next run finishes what was begun before it does anything else; until then that portion alone is there twice. A batch
-whose new rows the store does not take keeps its old ones.
+the old rows, a count of those, a note for whoever derives from the facts, the ledger. So old rows go only after as many
+new ones were counted, and whatever dies, the next run finishes what was begun before it does anything else; until then
+that portion alone is there twice. A batch whose new rows the store does not take keeps its old ones.
 
 It runs beside the collector, which has nothing more to do with batches that landed, and takes no lock of its. On
 replicated tables the delete is a mutation: every replica carries it out, over all parts that were there when it was
@@ -71,6 +71,9 @@ class Store(Protocol):
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day. Raises StoreDown."""
+
+    def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
+        """Tell who derives from the facts that old rows gave way to new: their names, by the new. Raises StoreDown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class Replay:
         self._spool = spool
         self._store = store
         self._mapping = mapping
+        self._now_ms = now_ms
         self._pause = pause
         self._ledger = ReplayLedger(folder, now_ms=now_ms)
         self._content: tuple[str, SegmentContent] = ("", SegmentContent())
@@ -239,6 +243,8 @@ class Replay:
         made = [one for one in portion if one.batch.batch_id not in left]
         if made:
             self._delete([one.old for one in made], made[0].batch.received_ms)
+            replaced = {one.batch.batch_id: one.old for one in made}
+            self._asked(lambda: self._store.record_replaced(replaced, now_ms=self._now_ms))
         self._ledger.end(replaced=[one.batch.batch_id for one in made], left=left)
         self._let_go({one.kept for one in portion})
         return [Told(one, left.get(one.batch.batch_id, "")) for one in portion]

@@ -4,7 +4,7 @@ A connection is made when it is needed and thrown away when it fails; the passwo
 store that is started later, or again, is found. Not thread-safe.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -107,6 +107,16 @@ class ClickHouseStore:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
+        """Tell who derives from the facts that old rows gave way to new: their names, by the new. Raises StoreDown."""
+        given = {
+            "facts": self._facts(),
+            "batch_ids": list(replaced),
+            "replaced": list(replaced.values()),
+            "now": datetime.fromtimestamp(now_ms / 1000, UTC),
+        }
+        self._ask(lambda client: sql.execute(client, "replay_record", **given))
 
     def _facts(self) -> str:
         """The database that has what was landed on this server."""

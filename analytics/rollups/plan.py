@@ -1,8 +1,9 @@
 """What of the rollups is not what the facts say. Pure: counts and the cards' marks in, what to rebuild out.
 
-Facts only ever grow, so a rollup that holds as many attempts as the facts, rated by the cards that are in force, is
-right; one that holds fewer is rebuilt, be it for an hour that closed or for a span that came late. One that holds more
-stands for facts that are gone, and is left alone: rebuilding it would lose them.
+Facts only grow, but for replays, so a rollup that holds as many attempts as the facts, rated by the cards that are in
+force, is right; one that holds fewer is rebuilt, be it for an hour that closed or for a span that came late. One that
+holds more stands for facts that are gone, and is left alone: rebuilding it would lose them. Rows that a replay has put
+in the place of others count into the mark of their day, so what holds the old ones is rebuilt, however many they were.
 """
 
 import hashlib
@@ -44,6 +45,8 @@ class Day:
     hours: Held = NOTHING
     days: Held = NOTHING
     totals: Held = NOTHING
+    replays: int = 0
+    """Batches with spans of it whose rows took the place of others."""
 
 
 def closed(now: datetime) -> datetime:
@@ -56,8 +59,8 @@ def stale_since(now: datetime, days_until: datetime | None) -> datetime:
     return min(day_of(closed(now)) - timedelta(days=1), days_until or EARLIEST)
 
 
-def mark(cards: Iterable[RateCard], day: date) -> int:
-    """A number that changes with anything that could rate an attempt of that day otherwise."""
+def mark(cards: Iterable[RateCard], day: date, replays: int = 0) -> int:
+    """A number that changes with anything that could rate an attempt of that day otherwise, or make its row anew."""
     since = midnight(day)
     until = since + timedelta(days=1)
     ids = sorted(
@@ -65,7 +68,7 @@ def mark(cards: Iterable[RateCard], day: date) -> int:
         for card in cards
         if card.effective_from < until and (card.effective_to is None or card.effective_to > since)
     )
-    return _number(RULE, *ids)
+    return _number(RULE, *ids, *((f"replays {replays}",) if replays else ()))
 
 
 def mark_of_days(days: Iterable[Day]) -> int:
@@ -76,14 +79,14 @@ def mark_of_days(days: Iterable[Day]) -> int:
 def stale_hours(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> list[date]:
     """The days whose closed hours are to be rebuilt, oldest first. `facts` count what began before closed(now)."""
     kept = (closed(now) - HOURS_KEPT).date()
-    return [day.day for day in days if day.day >= kept and _stale(day.facts, day.hours, marks[day.day])]
+    return [day.day for day in days if day.day >= kept and _stale(day, day.hours, marks[day.day])]
 
 
 def stale_days(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> dict[date, list[date]]:
     """The closed days to be rebuilt, by the first of their month; oldest first."""
     found: dict[date, list[date]] = {}
     for day in days:
-        if midnight(day.day) + timedelta(days=1) <= closed(now) and _stale(day.facts, day.days, marks[day.day]):
+        if midnight(day.day) + timedelta(days=1) <= closed(now) and _stale(day, day.days, marks[day.day]):
             found.setdefault(day.day.replace(day=1), []).append(day.day)
     return found
 
@@ -117,9 +120,13 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _stale(facts: Held, held: Held, rated_by: int) -> bool:
-    wanted = replace(facts, rated_by=rated_by)
-    return facts.attempts > held.attempts or (facts.attempts == held.attempts > 0 and held != wanted)
+def _stale(day: Day, held: Held, rated_by: int) -> bool:
+    facts = day.facts
+    if facts.attempts > held.attempts:
+        return True
+    if day.replays and facts.attempts and held.rated_by != rated_by:
+        return True
+    return facts.attempts == held.attempts > 0 and held != replace(facts, rated_by=rated_by)
 
 
 def _number(*parts: str) -> int:

@@ -4,7 +4,7 @@ Killed anywhere, each partition holds what it held before or all that is new, an
 One worker of a store does this; should a second one write the same cells at once, the count before the swap finds it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -15,7 +15,6 @@ from analytics import rate_cards
 from analytics.rollups import plan
 from analytics.rollups.plan import NOTHING, Day, Held
 from analytics.rollups.sources import EARLIEST, reach
-from gateway.domain.rate_card import RateCard
 
 ONE_DAY = timedelta(days=1)
 
@@ -48,13 +47,13 @@ def catch_up(client: Client, *, now: datetime, whole: bool = True) -> Rebuilt:
     until = plan.closed(now)
     cards = rate_cards.book_of(sql.fetch(client, "rate_card_current")).cards
     days = _days(client, since, until)
-    marks = {day.day: plan.mark(cards, day.day) for day in days}
+    marks = {day.day: plan.mark(cards, day.day, day.replays) for day in days}
     hours = plan.stale_hours(days, marks, now)
     for day in hours:
         _hours(client, day, until, marks[day])
     by_month = plan.stale_days(days, marks, now)
     for month, stale in by_month.items():
-        _month_of_days(client, month, stale, [day for day in days if day.day.replace(day=1) == month], cards)
+        _month_of_days(client, month, stale, [day for day in days if day.day.replace(day=1) == month], marks)
     if by_month:
         days = _days(client, since, until)
     totals = plan.stale_totals(days)
@@ -71,7 +70,12 @@ def _days(client: Client, since: datetime, until: datetime) -> list[Day]:
     facts = {row[0]: Held(*row[1:]) for row in sql.fetch(client, "rollup_fact_days", since=since, until=until).rows()}
     frame = sql.fetch(client, "rollup_days_built", since=since, until=until)
     built = {row[0]: [Held(*row[at : at + 3]) for at in (1, 4, 7)] for row in frame.rows()}
-    return [Day(day, facts.get(day, NOTHING), *built.get(day, ())) for day in sorted(facts.keys() | built.keys())]
+    replays = dict(sql.fetch(client, "rollup_replays", since=since, until=until).iter_rows())
+    found = []
+    for day in sorted(facts.keys() | built.keys()):
+        hours, whole_days, totals = built.get(day, [NOTHING] * 3)
+        found.append(Day(day, facts.get(day, NOTHING), hours, whole_days, totals, replays.get(day, 0)))
+    return found
 
 
 def _months(client: Client) -> dict[date, Held]:
@@ -89,7 +93,7 @@ def _hours(client: Client, day: date, closed: datetime, rated_by: int) -> None:
 
 
 def _month_of_days(
-    client: Client, month: date, stale: Sequence[date], days: Sequence[Day], cards: Sequence[RateCard]
+    client: Client, month: date, stale: Sequence[date], days: Sequence[Day], marks: Mapping[date, int]
 ) -> None:
     """A day at a time, so that memory is one day's; the days that are right are copied."""
     since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
@@ -100,7 +104,7 @@ def _month_of_days(
     for day in stale:
         begins = plan.midnight(day)
         low += _facts(client, begins, begins + ONE_DAY)
-        _build_from_facts(client, "rollup_days_next", "day", begins, begins + ONE_DAY, plan.mark(cards, day))
+        _build_from_facts(client, "rollup_days_next", "day", begins, begins + ONE_DAY, marks[day])
         high += _facts(client, begins, begins + ONE_DAY)
     _check(client, "rollup_days_next", low, high)
     sql.execute(client, "rollup_swap_days", partition=_partition(month))

@@ -178,6 +178,25 @@ def test_a_day_whose_facts_are_gone_keeps_its_rollup(writer, reader):
     assert spend.kpis(reader, month_window("2026-10")).current.attempts == 2
 
 
+@pytest.mark.parametrize("made", [1, 2])
+def test_rows_that_a_replay_put_in_the_place_of_others_are_rolled_up_again(writer, reader, made):
+    """As many as before, or fewer: the new mapping may take something for no attempt."""
+    land(writer, attempt("2026-10-04"), *(attempt("2026-10-03", alias="mistaken", batch_id="b") for _ in range(2)))
+    catch_up(writer, now=NOW)
+    writer.command("ALTER TABLE tollway.spans DELETE WHERE batch_id = 'b' SETTINGS mutations_sync = 2")
+    land(writer, *(attempt("2026-10-03", alias="fast", batch_id="b~1") for _ in range(made)))
+    sql.execute(writer, "replay_record", facts="tollway", batch_ids=["b~1"], replaced=["b"], now=NOW)
+    assert catch_up(writer, now=NOW) == rebuild.Rebuilt(hours=1, days=1, totals=1, months=1)
+    for table in TABLES:
+        cells = "SELECT alias, sum(attempts) FROM tollway.{cells:Identifier} GROUP BY alias"
+        rows = writer.query(cells, parameters={"cells": table}).result_rows
+        assert rows == [("fast", made + 1)], table
+    assert not catch_up(writer, now=NOW)
+    assert writer.query("SELECT day, replaced, spans FROM tollway.replays").result_rows == [
+        (instant("2026-10-03").date(), "b", made)
+    ]
+
+
 def test_cells_of_a_second_worker_are_found_before_the_swap(writer, monkeypatch):
     land(writer, attempt("2026-11-03"))
     build = rebuild._build_from_facts

@@ -1,7 +1,7 @@
 """A store in memory with ClickHouse's manners: tokens, batches that land whole, and the faults that were met in it."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -46,6 +46,8 @@ class PretendStore:
     """Where each batch landed."""
     tokens: set[str] = field(default_factory=set)
     running: dict[str, tuple[OpenBatch, list[bytes]]] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+    """What was told of replays: the old name by the new."""
     remembered: list[bytes] = field(default_factory=list)
     inserts: list[str] = field(default_factory=list)
 
@@ -102,6 +104,11 @@ class PretendStore:
             raise StoreDown("connection refused")
         for one in batch_ids:
             self.rows.pop(one, None)
+
+    def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
+        if self.down:
+            raise StoreDown("connection refused")
+        self.replaced |= replaced
 
     def close(self) -> None:
         pass

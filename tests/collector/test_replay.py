@@ -127,6 +127,7 @@ def test_what_landed_lands_again_in_its_place_and_the_books_do_not_move(tmp_path
     told = was.run()
     assert was.store.landed() == Counter(was.sent)
     assert was.names == [f"{name}~1" for name in before]
+    assert was.store.replaced == {f"{name}~1": name for name in before}
     assert sorted(one.swap.batch.batch_id for one in told) == was.names
     assert not any(one.why for one in told)
     was.house.restart()
@@ -269,7 +270,7 @@ def test_a_death_at_any_step_leaves_each_span_there_and_the_next_run_leaves_it_t
         with monkeypatch.context() as fatal:
             for name in ("write", "fdatasync", "fsync", "unlink", "link", "open"):
                 fatal.setattr(os, name, deaths.before(getattr(os, name)))
-            for name in ("insert", "delete_batches"):
+            for name in ("insert", "delete_batches", "record_replaced"):
                 fatal.setattr(was.store, name, deaths.before(getattr(was.store, name)))
             try:
                 was.run()
@@ -281,6 +282,7 @@ def test_a_death_at_any_step_leaves_each_span_there_and_the_next_run_leaves_it_t
         was.run()
         assert was.store.landed() == Counter(was.sent)
         assert all(generation(name) for name in was.names), "all of it is as the new mapping makes it"
+        assert was.store.replaced.keys() == was.store.rows.keys(), "whoever derives from the facts knows of each"
         assert was.replay().begun == 0
         assert not list((was.house.folder / "replays").glob("*.segment"))
     assert number > 15

@@ -88,6 +88,10 @@ def test_what_a_mistaken_mapping_made_is_made_again_beside_a_running_collector(
     assert collector.books() == books
     names = column(store, "batch_id", sent)
     assert names == {row["in_the_store_as"] for row in told["batches"]}
+    told_of = store.writer.query("SELECT batch_id, sum(spans) FROM tollway.replays GROUP BY batch_id").result_rows
+    assert {name: spans for name, spans in told_of if name in names} == {
+        row["in_the_store_as"]: row["spans"] for row in told["batches"]
+    }
     again = run(capsys)
     assert (again["batches"], again["already"]) == ([], 3)
     collector.kill()
