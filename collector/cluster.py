@@ -130,6 +130,10 @@ class ClusterStore:
         for shard in self._shards.values():
             shard.delete_batches(batch_ids, received_ms=received_ms)
 
+    def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
+        """Tell who derives from the facts that old rows gave way to new: their names, by the new. Raises StoreDown."""
+        self._over_all.record_replaced(replaced, now_ms=now_ms)
+
     def close(self) -> None:
         """Give every connection back."""
         closing: Iterable[ClickHouseStore | Shard] = (self._over_all, *self._shards.values())

@@ -102,21 +102,20 @@ class ClickHouseStore:
         given = {"facts": self._facts(), "day": day, "batch_ids": list(batch_ids)}
         self.ask(lambda client: sql.execute(client, "replay_delete_batches", **given))
 
+    def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
+        """Tell who derives from the facts that old rows gave way to new: their names, by the new. Raises StoreDown."""
+        given = {
+            "batch_ids": list(replaced),
+            "replaced": list(replaced.values()),
+            "now": datetime.fromtimestamp(now_ms / 1000, UTC),
+        }
+        self.ask(lambda client: sql.execute(client, "replay_record", **given))
+
     def close(self) -> None:
         """Give the connection back."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
-        """Tell who derives from the facts that old rows gave way to new: their names, by the new. Raises StoreDown."""
-        given = {
-            "facts": self._facts(),
-            "batch_ids": list(replaced),
-            "replaced": list(replaced.values()),
-            "now": datetime.fromtimestamp(now_ms / 1000, UTC),
-        }
-        self._ask(lambda client: sql.execute(client, "replay_record", **given))
 
     def _facts(self) -> str:
         """The database that has what was landed on this server."""

@@ -4,6 +4,6 @@ SELECT
     toDate(started_at, 'UTC') AS day, batch_id,
     transform(batch_id, {batch_ids:Array(String)}, {replaced:Array(String)}, '') AS replaced,
     count() AS spans, {now:DateTime64(3, 'UTC')} AS replayed_at
-FROM {facts:Identifier}.spans
+FROM tollway.spans
 WHERE batch_id IN {batch_ids:Array(String)}
 GROUP BY day, batch_id

@@ -185,7 +185,7 @@ def test_rows_that_a_replay_put_in_the_place_of_others_are_rolled_up_again(write
     catch_up(writer, now=NOW)
     writer.command("ALTER TABLE tollway.spans DELETE WHERE batch_id = 'b' SETTINGS mutations_sync = 2")
     land(writer, *(attempt("2026-10-03", alias="fast", batch_id="b~1") for _ in range(made)))
-    sql.execute(writer, "replay_record", facts="tollway", batch_ids=["b~1"], replaced=["b"], now=NOW)
+    sql.execute(writer, "replay_record", batch_ids=["b~1"], replaced=["b"], now=NOW)
     assert catch_up(writer, now=NOW) == rebuild.Rebuilt(hours=1, days=1, totals=1, months=1)
     for table in TABLES:
         cells = "SELECT alias, sum(attempts) FROM tollway.{cells:Identifier} GROUP BY alias"
