@@ -1,8 +1,8 @@
 """What the gateway counts of itself, for Prometheus.
 
-The data path adds to plain dictionaries (0.1 us, where a prometheus_client child costs 0.5 to 1.1); they become
-metric families only when someone scrapes. Labels are the configuration's names and closed lists, so their number is
-bounded; tenants are not among them.
+The data path adds to plain dictionaries, at about half of what a prometheus_client counter takes and a quarter of what
+its histogram takes; they become metric families only when someone scrapes. Labels are the configuration's names and
+closed lists, so their number is bounded; tenants are not among them.
 """
 
 from bisect import bisect_left

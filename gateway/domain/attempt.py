@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 class Intent:
     """What is known of an attempt before its first byte is sent; it is on disk before that byte.
 
-    Without slots: the journal writes it as JSON, which costs 0.6 us of a dataclass with a dictionary, else 1.9.
+    Without slots: the journal writes it as JSON, and of a dataclass with a dictionary that takes a third of the time.
     """
 
     attempt_id: AttemptId

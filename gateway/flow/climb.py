@@ -147,7 +147,7 @@ class Climb:
 
     def _move(self) -> Move:
         """The ladder's word. A request that nothing binds, on its first rung with nothing before it, has it from its
-        route, which saves 5 us."""
+        route: asking anew takes 3 us."""
         record = self._record
         if not self.tried and self._purse.unbound:
             first = record.route.unbound_first_move
