@@ -11,7 +11,7 @@ from dashboards.access import NoAccess, Principal
 from dashboards.books import NotBegun, StoreBooks, StoreDown, StoreRefused
 from dashboards.filters import Filters
 from sql.clients import async_reader
-from tests.conftest import RunningStore
+from tests.conftest import OwnStore, RunningStore
 from tests.dashboards import seeded
 
 Open = Callable[..., StoreBooks]
@@ -94,7 +94,7 @@ async def test_a_wrong_password_is_a_refusal(landed: RunningStore, open_books: O
 
 @pytest.mark.slow
 async def test_a_store_that_dies_is_down_and_one_that_comes_back_is_found(
-    start_store: Callable[..., RunningStore], open_books: Open
+    start_store: Callable[..., OwnStore], open_books: Open
 ) -> None:
     store = start_store()
     store.migrate()

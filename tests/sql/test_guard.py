@@ -280,6 +280,12 @@ HONEST = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def store(embedded_store):
+    """What is told here is of the embedded store alone."""
+    return embedded_store
+
+
 @pytest.mark.parametrize("statement", READER_ATTACKS)
 def test_a_reader_is_refused_with_a_clear_word(store, statement):
     with pytest.raises(DatabaseError) as refusal:

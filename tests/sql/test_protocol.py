@@ -29,6 +29,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+def store(embedded_store):
+    """What is told here is of the embedded store alone."""
+    return embedded_store
+
+
+@pytest.fixture
 def http(store):
     with httpx.Client(base_url=store.url, auth=(WRITER, store.password(WRITER)), timeout=60) as client:
         yield client
