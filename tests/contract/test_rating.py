@@ -137,10 +137,10 @@ def _left_empty(store):
 
 
 @settings(
-    max_examples=20, deadline=None, database=None, phases=[Phase.generate],  # A failing case says enough unshrunk.
+    max_examples=8, deadline=None, database=None, phases=[Phase.generate],  # A failing case says enough unshrunk.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-@given(batch=st.lists(cases(), min_size=20, max_size=40, unique_by=lambda case: case[0]))
+@given(batch=st.lists(cases(), min_size=50, max_size=100, unique_by=lambda case: case[0]))
 def test_sql_prices_as_the_domain_does_to_the_last_digit(store, batch):
     store.empty()
     load(store, batch)

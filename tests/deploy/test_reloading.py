@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,7 @@ def until(true: Callable[[], bool], within_s: float = 60) -> None:
     deadline = clock.monotonic() + within_s
     while not true():
         assert clock.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
 
 
 @pytest.mark.slow

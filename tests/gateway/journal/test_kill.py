@@ -14,6 +14,8 @@ from tests.gateway.journal.reading import operations, outcomes
 from tests.gateway.otlp_receiver import Answer, Sent, receiver
 
 ROOT = Path(__file__).parents[3]
+ROUNDS = 4
+"""Two writers are killed in each; what they leave, the next two recover."""
 COMMAND = [sys.executable, "-m", "tests.gateway.journal.writer"]
 
 
@@ -67,7 +69,7 @@ def test_sigkill_at_any_moment_costs_no_attempt_and_counts_none_twice(tmp_path: 
     said = Said()
     with receiver() as collector:
         collector.rule = moody
-        for _ in range(6):
+        for _ in range(ROUNDS):
             with (
                 writer(tmp_path, "worker-0", collector.url) as one,
                 writer(tmp_path, "worker-1", collector.url) as two,
@@ -85,6 +87,6 @@ def test_sigkill_at_any_moment_costs_no_attempt_and_counts_none_twice(tmp_path: 
     lost = {attempt for attempt, outcome in found.items() if outcome == "lost"}
     assert lost, "no kill found an attempt under way"
     # Recorded, and killed before it could be said: at most one record of each process.
-    assert len(set(found) - said.began) <= 12
-    assert len(set(found) - lost - said.ended) <= 12
+    assert len(set(found) - said.began) <= 2 * ROUNDS
+    assert len(set(found) - lost - said.ended) <= 2 * ROUNDS
     assert [path.name for path in tmp_path.iterdir()] == ["parked"]
