@@ -22,6 +22,10 @@ HOURS_KEPT = timedelta(days=62)
 """The store lets hours go some days later (008_rollups.sql): never what is asked for here."""
 
 
+RUN_ATTEMPTS_MAX = 200_000
+"""Built by one statement, whose memory is some 3 KB a cell: below 600 MB were each attempt a cell of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a rollup holds of one day or month."""
@@ -76,18 +80,58 @@ def mark_of_days(days: Iterable[Day]) -> int:
     return _number(*(f"{day.day} {day.days.told_later} {day.days.rated_by}" for day in days if day.days.attempts))
 
 
-def stale_hours(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> list[date]:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Stale days, one after the other, that are rated by the same cards: built by one statement."""
+
+    days: tuple[Day, ...]
+    rated_by: int
+
+    @property
+    def since(self) -> datetime:
+        """The start of its first day."""
+        return midnight(self.days[0].day)
+
+    @property
+    def until(self) -> datetime:
+        """The end of its last day."""
+        return midnight(self.days[-1].day) + timedelta(days=1)
+
+    @property
+    def attempts(self) -> int:
+        """How many the facts had when they were counted."""
+        return sum(day.facts.attempts for day in self.days)
+
+
+def runs(stale: Iterable[Day], marks: Mapping[date, int]) -> list[Run]:
+    """The stale days, oldest first, in as few runs as memory allows; none leaves its month."""
+    found: list[Run] = []
+    for day in stale:
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and last.until == midnight(day.day) != midnight(day.day.replace(day=1))
+            and last.rated_by == marks[day.day]
+            and last.attempts + day.facts.attempts <= RUN_ATTEMPTS_MAX
+        ):
+            found[-1] = Run((*last.days, day), last.rated_by)
+        else:
+            found.append(Run((day,), marks[day.day]))
+    return found
+
+
+def stale_hours(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> list[Day]:
     """The days whose closed hours are to be rebuilt, oldest first. `facts` count what began before closed(now)."""
     kept = (closed(now) - HOURS_KEPT).date()
-    return [day.day for day in days if day.day >= kept and _stale(day, day.hours, marks[day.day])]
+    return [day for day in days if day.day >= kept and _stale(day, day.hours, marks[day.day])]
 
 
-def stale_days(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> dict[date, list[date]]:
+def stale_days(days: Sequence[Day], marks: Mapping[date, int], now: datetime) -> dict[date, list[Day]]:
     """The closed days to be rebuilt, by the first of their month; oldest first."""
-    found: dict[date, list[date]] = {}
+    found: dict[date, list[Day]] = {}
     for day in days:
         if midnight(day.day) + timedelta(days=1) <= closed(now) and _stale(day, day.days, marks[day.day]):
-            found.setdefault(day.day.replace(day=1), []).append(day.day)
+            found.setdefault(day.day.replace(day=1), []).append(day)
     return found
 
 

@@ -4,19 +4,17 @@ Killed anywhere, each partition holds what it held before or all that is new, an
 One worker of a store does this; should a second one write the same cells at once, the count before the swap finds it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from clickhouse_connect.driver.client import Client
 
 import sql
 from analytics import rate_cards
 from analytics.rollups import plan
-from analytics.rollups.plan import NOTHING, Day, Held
+from analytics.rollups.plan import NOTHING, Day, Held, Run
 from analytics.rollups.sources import EARLIEST, reach
-
-ONE_DAY = timedelta(days=1)
 
 
 class RollupContested(RuntimeError):
@@ -46,26 +44,27 @@ def catch_up(client: Client, *, now: datetime, whole: bool = True) -> Rebuilt:
     since = since.replace(day=1, hour=0)
     until = plan.closed(now)
     cards = rate_cards.book_of(sql.fetch(client, "rate_card_current")).cards
-    days = _days(client, since, until)
+    days = _known(client, since, until)
     marks = {day.day: plan.mark(cards, day.day, day.replays) for day in days}
     hours = plan.stale_hours(days, marks, now)
-    for day in hours:
-        _hours(client, day, until, marks[day])
+    for run in plan.runs(hours, marks):
+        _hours(client, run, until)
     by_month = plan.stale_days(days, marks, now)
     for month, stale in by_month.items():
-        _month_of_days(client, month, stale, [day for day in days if day.day.replace(day=1) == month], marks)
+        kept = [day for day in days if day.day.replace(day=1) == month and day not in stale]
+        _days(client, month, plan.runs(stale, marks), kept)
     if by_month:
-        days = _days(client, since, until)
+        days = _known(client, since, until)
     totals = plan.stale_totals(days)
     for month in totals:
-        _totals(client, month, [day for day in days if day.day.replace(day=1) == month])
+        _totals(client, month, sum(day.days.attempts for day in days if day.day.replace(day=1) == month))
     months = plan.stale_months(days, _months(client), now)
     for month, held in months.items():
         _month(client, month, held)
     return Rebuilt(hours=len(hours), days=len(by_month), totals=len(totals), months=len(months))
 
 
-def _days(client: Client, since: datetime, until: datetime) -> list[Day]:
+def _known(client: Client, since: datetime, until: datetime) -> list[Day]:
     """Every day that the facts or a rollup know of, oldest first."""
     facts = {row[0]: Held(*row[1:]) for row in sql.fetch(client, "rollup_fact_days", since=since, until=until).rows()}
     frame = sql.fetch(client, "rollup_days_built", since=since, until=until)
@@ -82,40 +81,34 @@ def _months(client: Client) -> dict[date, Held]:
     return {row[0]: Held(*row[1:]) for row in sql.fetch(client, "rollup_months_built").rows()}
 
 
-def _hours(client: Client, day: date, closed: datetime, rated_by: int) -> None:
-    since = plan.midnight(day)
-    until = min(since + ONE_DAY, closed)
+def _hours(client: Client, run: Run, closed: datetime) -> None:
+    until = min(run.until, closed)
     sql.execute(client, "rollup_clear", next="rollup_hours_next")
-    before = _facts(client, since, until)
-    _build_from_facts(client, "rollup_hours_next", "hour", since, until, rated_by)
-    _check(client, "rollup_hours_next", before, _facts(client, since, until))
-    sql.execute(client, "rollup_swap_hours", partition=day)
+    _build_from_facts(client, "rollup_hours_next", "hour", run.since, until, run.rated_by)
+    _check(client, "rollup_hours_next", run.attempts, _facts(client, run.since, until))
+    for day in run.days:
+        sql.execute(client, "rollup_swap_hours", partition=day.day)
 
 
-def _month_of_days(
-    client: Client, month: date, stale: Sequence[date], days: Sequence[Day], marks: Mapping[date, int]
-) -> None:
-    """A day at a time, so that memory is one day's; the days that are right are copied."""
+def _days(client: Client, month: date, runs: Sequence[Run], kept: Sequence[Day]) -> None:
+    """The days that are right are copied."""
     since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
-    kept = sum(day.days.attempts for day in days if day.day not in stale)
+    stale = [day.day for run in runs for day in run.days]
+    low = high = sum(day.days.attempts for day in kept)
     sql.execute(client, "rollup_clear", next="rollup_days_next")
-    sql.execute(client, "rollup_keep", since=since, until=until, days=list(stale))
-    low = high = kept
-    for day in stale:
-        begins = plan.midnight(day)
-        low += _facts(client, begins, begins + ONE_DAY)
-        _build_from_facts(client, "rollup_days_next", "day", begins, begins + ONE_DAY, marks[day])
-        high += _facts(client, begins, begins + ONE_DAY)
+    sql.execute(client, "rollup_keep", since=since, until=until, days=stale)
+    for run in runs:
+        _build_from_facts(client, "rollup_days_next", "day", run.since, run.until, run.rated_by)
+        low += run.attempts
+        high += _facts(client, run.since, run.until)
     _check(client, "rollup_days_next", low, high)
     sql.execute(client, "rollup_swap_days", partition=_partition(month))
 
 
-def _totals(client: Client, month: date, days: Sequence[Day]) -> None:
+def _totals(client: Client, month: date, wanted: int) -> None:
+    since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
     sql.execute(client, "rollup_clear", next="rollup_totals_next")
-    for day in days:
-        begins = plan.midnight(day.day)
-        _build(client, "rollup_totals_next", "day", begins, begins + ONE_DAY, day.days.rated_by)
-    wanted = sum(day.days.attempts for day in days)
+    sql.execute(client, "rollup_build_totals", since=since, until=until)
     _check(client, "rollup_totals_next", wanted, wanted)
     sql.execute(client, "rollup_swap_totals", partition=_partition(month))
 
@@ -123,19 +116,13 @@ def _totals(client: Client, month: date, days: Sequence[Day]) -> None:
 def _month(client: Client, month: date, wanted: Held) -> None:
     since, until = plan.midnight(month), plan.midnight(plan.next_month(month))
     sql.execute(client, "rollup_clear", next="rollup_months_next")
-    _build(client, "rollup_months_next", "month", since, until, wanted.rated_by)
+    sql.execute(client, "rollup_build_month", since=since, until=until, rated_by=wanted.rated_by)
     _check(client, "rollup_months_next", wanted.attempts, wanted.attempts)
     sql.execute(client, "rollup_swap_months", partition=_partition(month))
 
 
 def _build_from_facts(client: Client, into: str, grain: str, since: datetime, until: datetime, rated_by: int) -> None:
     sql.execute(client, "rollup_build_facts", next=into, grain=grain, since=since, until=until, rated_by=rated_by)
-
-
-def _build(client: Client, into: str, grain: str, since: datetime, until: datetime, rated_by: int) -> None:
-    """Days of all tenants together, or months, from the days."""
-    whose = {"all_tenants": grain == "day"}
-    sql.execute(client, "rollup_build", next=into, grain=grain, since=since, until=until, rated_by=rated_by, **whose)
 
 
 def _facts(client: Client, since: datetime, until: datetime) -> int:

@@ -52,7 +52,7 @@ def rss_bytes(pid: int) -> int:
 @contextmanager
 def running(folder: Path, config: str) -> Iterator[Running]:
     """Both, for as long as the block lasts. `config` is a configuration with `{port}` and `{vendor}` in it."""
-    port, vendor_port = _free_port(), _free_port()
+    port, vendor_port = free_port(), free_port()
     path = folder / "tollway.yaml"
     path.write_text(config.format(port=port, vendor=vendor_port), "utf-8")
     log = (folder / "log").open("wb")
@@ -70,7 +70,8 @@ def running(folder: Path, config: str) -> Iterator[Running]:
         log.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
 

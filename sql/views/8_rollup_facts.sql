@@ -2,7 +2,7 @@
 -- its first attempt, each member of a micro-batch as one. What is `unfinished` counts unless tollway.told_later has its end.
 CREATE OR REPLACE VIEW tollway.rollup_facts {on_cluster} AS
 WITH
-    (outcome = 'ok') AS ended_well,
+    (outcome = 'ok' AND NOT unfinished) AS ended_well,
     (completeness = 'measured') AS measured
 SELECT
     started_at AS at,
