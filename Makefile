@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check fmt bench bench-ingest chaos verify-emitters verify-full clean
+.PHONY: help install demo up test test-fast check fmt bench bench-ingest bench-queries chaos verify-emitters verify-full clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(STAMP) ## Measure CPU per unit of work, and mixed traffic in tiers and 
 
 bench-ingest: $(STAMP) ## Measure what landing a span costs, all included (SPANS=400000)
 	$(BIN)/python -m deploy.bench ingest $(if $(SPANS),--spans $(SPANS))
+
+bench-queries: $(STAMP) ## Ask what dashboards ask of 13 months of attempts (ATTEMPTS=100000000)
+	$(BIN)/python -m deploy.bench.queries --attempts $(or $(ATTEMPTS),100000000)
 
 verify-emitters: $(STAMP) ## Drive other packages' telemetry for real, and rewrite its corpora where it changed
 	$(BIN)/python -m tests.emitters.verify $(EMITTERS)

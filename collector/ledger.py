@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Se
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -232,8 +233,7 @@ class Ledger:
                 log.error("ledger file %s: an entry at %d makes no sense: %s", path.name, record.offset, error)
 
     def _enter(self, kind: int, raw: bytes) -> Iterator[SegmentPlan]:
-        (length,) = LENGTH.unpack_from(raw)
-        entry = orjson.loads(raw[LENGTH.size : LENGTH.size + length])
+        entry, keys = split_entry(raw)
         match kind:
             case Kind.OPENING:
                 if len(self._files) == 1:
@@ -242,7 +242,7 @@ class Ledger:
                     opened = [OpenBatch(Batch.from_json(batch), int(attempt)) for batch, attempt in entry["open"]]
                     self.state.open = {one.batch.batch_id: one for one in opened}
             case Kind.PLAN:
-                plan = _plan_from_json(entry, raw[LENGTH.size + length :])
+                plan = plan_from_json(entry, keys)
                 self.state.plan(plan)
                 yield plan
             case Kind.ATTEMPT:
@@ -255,11 +255,18 @@ class Ledger:
                 raise ValueError(f"kind {kind}")
 
 
+def split_entry(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """What an entry says, and the keys behind it. Raises ValueError or struct.error for what is none."""
+    (length,) = LENGTH.unpack_from(raw)
+    return orjson.loads(raw[LENGTH.size : LENGTH.size + length]), raw[LENGTH.size + length :]
+
+
 def _account_json(account: Account) -> dict[str, int]:
     return {name: getattr(account, name) for name in account.__slots__}
 
 
-def _plan_from_json(raw: Mapping[str, object], keys: bytes) -> SegmentPlan:
+def plan_from_json(raw: Mapping[str, object], keys: bytes) -> SegmentPlan:
+    """The plan that an entry tells of. Raises KeyError, TypeError or ValueError."""
     counts: Mapping[str, int] = raw["keys"]  # type: ignore[assignment]
     batches: Sequence[Mapping[str, object]] = raw["batches"]  # type: ignore[assignment]
     bodies: Sequence[tuple[str, str, int]] = raw["bodies"]  # type: ignore[assignment]

@@ -33,7 +33,7 @@ from sql import clients, credentials
 
 NOW = datetime(2026, 11, 20, 14, 40, tzinfo=UTC)
 DAYS = 395
-ROUNDS = 20
+ROUNDS = 10
 READY_WITHIN_S = 60.0
 TENANT = spend.Filters(tenants=["tenant-07"])
 ALIAS = spend.Filters(aliases=["alias-07"])
@@ -70,8 +70,8 @@ class Asked:
 
     @property
     def p95_ms(self) -> float:
-        """All but one in twenty are as quick."""
-        return self.times_ms[int(len(self.times_ms) * 0.95) - 1]
+        """All but one in twenty are as quick; of so few rounds, all but the slowest."""
+        return self.times_ms[-2]
 
 
 def main() -> None:
@@ -93,13 +93,23 @@ def _bench(folder: Path, attempts: int) -> None:
         writer = _writer(url, folder)
         reader = clients.reader(url, credentials.read(folder, credentials.READER))
         _fill(writer, attempts)
-        asked = [
-            _ask(reader, question, window, scope) for question in QUESTIONS for window in WINDOWS for scope in SCOPES
-        ]
+        asked = [_ask(reader, *one) for one in _matrix()]
         _print(writer, asked)
     finally:
         store.terminate()
         store.wait(60)
+
+
+def _matrix() -> list[tuple[str, str, str]]:
+    """Every question of every window, and of the longest one for one tenant and one alias too."""
+    longest = next(iter(WINDOWS))
+    return [
+        (question, window, scope)
+        for question in QUESTIONS
+        for window in WINDOWS
+        for scope in SCOPES
+        if scope == "all" or (window == longest and not question.startswith("choices"))
+    ]
 
 
 def _writer(url: str, folder: Path) -> Client:

@@ -40,6 +40,7 @@ def test_help_lists_every_subcommand() -> None:
         "check",
         "doctor",
         "query",
+        "audit",
         "migrate",
         "invoices",
         "reconcile",
@@ -56,7 +57,8 @@ def command_line() -> typer.Typer:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "demo", "serve", "check", "doctor", "query", "migrate", "invoices import", "reconcile", "export"]
+    "command",
+    ["up", "demo", "serve", "check", "doctor", "query", "audit", "migrate", "invoices import", "reconcile", "export"],
 )
 def test_each_subcommand_has_help(command_line: typer.Typer, command: str) -> None:
     shown = CliRunner().invoke(command_line, [*command.split(), "--help"])
