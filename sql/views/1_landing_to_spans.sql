@@ -1,6 +1,11 @@
 -- OTLP bytes as rows: all normalising is here. It is dropped and made again, never changed by MODIFY QUERY: after that the
 -- store knows a batch by another name than before, and one that is sent again with its token lands twice. What lands
 -- between the two statements lands nowhere; its sender reads back that nothing is there, and lands it anew.
+--
+-- It is planned anew for each insert, which is most of what a small batch costs, so it is written to be planned cheaply.
+-- Steps are nested, to be read from the inside out ("opened" is the first, right at the end): WITH would have each of them
+-- resolved again for those behind it, a quarter of it all. And a step names what the next ones use: an alias used twice is
+-- planned twice.
 DROP VIEW IF EXISTS tollway.landing_to_spans {on_cluster} SYNC;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tollway.landing_to_spans {on_cluster} TO tollway.spans AS
@@ -195,162 +200,7 @@ WITH
      'anthropic_messages', 'agenerate_content', 'ai.generatetext.dogenerate', 'ai.streamtext.dostream',
      'ai.generateobject.dogenerate', 'ai.streamobject.dostream', 'ai.embed.doembed', 'ai.embedmany.doembed'] AS call_names,
     ['invoke_agent', 'create_agent', 'invoke_workflow', 'agent', 'chain', 'workflow', 'agent_step', 'plan'] AS parent_names,
-    1000000000000 AS count_max,  -- no attempt has more tokens; a larger count is a fault, and money times it could overflow
-    opened AS
-    (
-        SELECT
-            batch_id, sender, bound_tenant, received_at_ms,
-            pair.1 AS span,
-            pair.2 AS service,
-            arrayMap(a -> coalesce(
-                a.value.string_value, toString(a.value.int_value), toString(a.value.double_value),
-                toString(a.value.bool_value), a.value.array_value.values[1].string_value), span.attributes) AS texts,
-            -- An empty text says nothing, so a lower spelling may.
-            arrayMap((k, text) -> if(text = '', 65535, transform(k, spellings.1, spellings.2, 65535)),
-                     span.attributes.key, texts) AS codes
-        FROM
-        (
-            SELECT
-                batch_id, sender, bound_tenant, received_at_ms,
-                arrayJoin(arrayZip(
-                    arrayFlatten(resource_spans.scope_spans.spans),
-                    arrayFlatten(arrayMap(
-                        (attributes, scopes) -> arrayMap(
-                            ids -> arrayMap(
-                                id -> ifNull(arrayFirst(a -> a.key = 'service.name', attributes).value.string_value, ''),
-                                ids),
-                            scopes),
-                        resource_spans.resource.attributes,
-                        resource_spans.scope_spans.spans.trace_id)))) AS pair
-            FROM tollway.landing
-        )
-    ),
-    sorted AS
-    (
-        SELECT
-            batch_id, sender, bound_tenant, received_at_ms, span, service,
-            -- Only then does the order matter; what no vocabulary knows ends in 35.
-            arrayExists(code -> code % 100 BETWEEN 1 AND 34, codes) AS is_mixed,
-            CAST((arrayMap(code -> intDiv(code, 100), if(is_mixed, arraySort(codes), codes)),
-                  if(is_mixed, arraySort((text, code) -> code, texts, codes), texts)), 'Map(UInt16, String)') AS w
-        FROM opened
-    ),
-    owned AS
-    (
-        SELECT
-            *,
-            -- Only a gateway says what an attempt is: a sender bound to a tenant cannot add to what a vendor may bill.
-            if(bound_tenant = '', w[1], '') AS own_id,
-            -- Likewise of a breaker that moved.
-            if(bound_tenant = '', w[69], '') AS own_scope,
-            own_id = '' AND own_scope = ''
-                AND NOT (bound_tenant = '' AND span.kind = 2
-                         AND arrayExists(k -> startsWith(k, 'tollway.'), span.attributes.key)) AS is_foreign,
-            if(bound_tenant != '', bound_tenant, w[2]) AS owner
-        FROM sorted
-    ),
-    named AS
-    (
-        SELECT
-            *,
-            w[19] AS claimed,
-            lower(w[26]) AS operation_word,
-            w[31] AS said_id,
-            w[33] AS finished,
-            if(is_foreign, w[35], '') AS parameters,
-            if(is_foreign, w[32], '') AS answer,
-            if(is_foreign, w[45], '') AS metadata,
-            if(is_foreign, w[52], '') AS conversation,
-            if(is_foreign, w[53], '') AS user,
-            replaceRegexpOne(lower(w[27]), provider_api, '') AS bare_provider,
-            -- Usage in one document: Langfuse's, or a vendor's as Python prints it, from LiteLLM.
-            multiIf(NOT is_foreign, '',
-                    w[47] != '', w[47],
-                    replaceAll(replaceAll(w[48], '\'', '"'), 'None', 'null')) AS document,
-            -- Input, output, cache read, cache write, cache write of an hour, reasoning, total.
-            [w[40], w[41], w[43], w[44], w[21], w[46], if(is_foreign, w[42], '')] AS attributed
-        FROM owned
-    ),
-    documented AS
-    (
-        SELECT
-            *,
-            if(document = '', emptyArrayString(), arrayMap(
-                x -> if(x = 'null', '', x),
-                [JSONExtractRaw(document, 'input'),                                        -- 1 Langfuse's own classes
-                 JSONExtractRaw(document, 'input_cached_tokens'),
-                 JSONExtractRaw(document, 'input_cache_creation'),
-                 JSONExtractRaw(document, 'output'),
-                 JSONExtractRaw(document, 'output_reasoning_tokens'),
-                 JSONExtractRaw(document, 'input_tokens'),                                 -- 6 a vendor's
-                 JSONExtractRaw(document, 'prompt_tokens'),
-                 JSONExtractRaw(document, 'output_tokens'),
-                 JSONExtractRaw(document, 'completion_tokens'),
-                 JSONExtractRaw(document, 'input_tokens_details', 'cached_tokens'),        -- 10
-                 JSONExtractRaw(document, 'prompt_tokens_details', 'cached_tokens'),
-                 JSONExtractRaw(document, 'cache_read_input_tokens'),
-                 JSONExtractRaw(document, 'cache_creation_input_tokens'),
-                 JSONExtractRaw(document, 'output_tokens_details', 'reasoning_tokens'),
-                 JSONExtractRaw(document, 'completion_tokens_details', 'reasoning_tokens')])) AS d,
-            if(metadata = '', emptyArrayString(), arrayMap(
-                x -> if(x = 'null', '', x),
-                [JSONExtractRaw(metadata, 'anthropic', 'usage', 'cache_creation_input_tokens'),
-                 JSONExtractRaw(metadata, 'anthropic', 'cacheCreationInputTokens'),
-                 JSONExtractRaw(metadata, 'anthropic', 'usage', 'cache_creation', 'ephemeral_1h_input_tokens')])) AS written
-        FROM named
-    ),
-    filled AS
-    (
-        SELECT
-            *,
-            multiIf(
-                document = '', emptyArrayString(),
-                -- Langfuse's own classes are disjoint: their sum is its total. A vendor's cached tokens are within its input.
-                d[1] != '' OR d[4] != '',
-                [toString(toUInt64OrZero(d[1]) + toUInt64OrZero(if(d[2] != '', d[2], d[12]))
-                          + toUInt64OrZero(if(d[3] != '', d[3], d[13]))),
-                 if(d[4] = '', '', toString(toUInt64OrZero(d[4]) + toUInt64OrZero(d[5]))),
-                 if(d[2] != '', d[2], d[12]), if(d[3] != '', d[3], d[13]), '', d[5]],
-                [if(d[6] != '', d[6], d[7]), if(d[8] != '', d[8], d[9]),
-                 multiIf(d[10] != '', d[10], d[11] != '', d[11], d[12]), d[13], '', if(d[14] != '', d[14], d[15])]) AS other,
-            -- A document fills only what no attribute says.
-            if(document = '' AND metadata = '', attributed, arrayMap(
-                (attribute, i) -> multiIf(attribute != '', attribute, i = 4 AND written[1] != '', written[1],
-                                          i = 4 AND written[2] != '', written[2], i = 5 AND written[3] != '', written[3], other[i]),
-                attributed, [1, 2, 3, 4, 5, 6, 7])) AS said
-        FROM documented
-    ),
-    counted_up AS
-    (
-        SELECT
-            *,
-            arrayMap(x -> ifNull(toUInt64OrNull(if(position(x, '.') = 0, x, replaceRegexpOne(x, '\\.0+$', ''))),
-                                 if(x = '', 0, count_max + 1)), said) AS n,
-            said[1] != '' OR said[2] != '' AS counted
-        FROM filled
-    ),
-    read AS
-    (
-        SELECT
-            *,
-            arrayMax(n) > count_max
-                OR n[3] + n[4] > n[1]
-                OR n[6] > n[2]
-                OR n[5] > n[4]
-                -- A total that its parts do not make: cached tokens left out of the input, thoughts left out of the output.
-                OR (said[7] != '' AND counted AND n[7] != n[1] + n[2])
-                OR (claimed = 'measured' AND NOT counted) AS contradictory,
-            multiIf(
-                contradictory OR NOT counted, 'unknown',
-                is_foreign AND span.status.code = 2 AND n[1] + n[2] = 0, 'unknown',  -- a failure, which nobody measured
-                claimed IN ('measured', 'estimated'), claimed,
-                claimed = '', 'measured',
-                'unknown') AS known,
-            known != 'unknown' AS given,
-            multiIf(w[28] != '', w[28],
-                    parameters != '', JSONExtractString(parameters, 'model'), '') AS asked_model
-        FROM counted_up
-    )
+    1000000000000 AS count_max  -- no attempt has more tokens; a larger count is a fault, and money times it could overflow
 SELECT
     own_id AS attempt_id,
     lower(hex(span.trace_id)) AS trace_id,
@@ -457,4 +307,151 @@ SELECT
     if(is_foreign, toDecimal128OrNull(
         if(w[49] != '', w[49],
            JSONExtractRaw(w[50], 'total')), 18), NULL) AS emitter_cost_usd
-FROM read;
+FROM
+( -- read
+SELECT
+    *,
+    arrayMax(n) > count_max
+        OR n[3] + n[4] > n[1]
+        OR n[6] > n[2]
+        OR n[5] > n[4]
+        -- A total that its parts do not make: cached tokens left out of the input, thoughts left out of the output.
+        OR (said[7] != '' AND counted AND n[7] != n[1] + n[2])
+        OR (claimed = 'measured' AND NOT counted) AS contradictory,
+    multiIf(
+        contradictory OR NOT counted, 'unknown',
+        is_foreign AND span.status.code = 2 AND n[1] + n[2] = 0, 'unknown',  -- a failure, which nobody measured
+        claimed IN ('measured', 'estimated'), claimed,
+        claimed = '', 'measured',
+        'unknown') AS known,
+    known != 'unknown' AS given,
+    multiIf(w[28] != '', w[28],
+            parameters != '', JSONExtractString(parameters, 'model'), '') AS asked_model
+FROM
+( -- counted_up
+SELECT
+    *,
+    arrayMap(x -> ifNull(toUInt64OrNull(if(position(x, '.') = 0, x, replaceRegexpOne(x, '\\.0+$', ''))),
+                         if(x = '', 0, count_max + 1)), said) AS n,
+    said[1] != '' OR said[2] != '' AS counted
+FROM
+( -- filled
+SELECT
+    *,
+    multiIf(
+        document = '', emptyArrayString(),
+        -- Langfuse's own classes are disjoint: their sum is its total. A vendor's cached tokens are within its input.
+        d[1] != '' OR d[4] != '',
+        [toString(toUInt64OrZero(d[1]) + toUInt64OrZero(if(d[2] != '', d[2], d[12]))
+                  + toUInt64OrZero(if(d[3] != '', d[3], d[13]))),
+         if(d[4] = '', '', toString(toUInt64OrZero(d[4]) + toUInt64OrZero(d[5]))),
+         if(d[2] != '', d[2], d[12]), if(d[3] != '', d[3], d[13]), '', d[5]],
+        [if(d[6] != '', d[6], d[7]), if(d[8] != '', d[8], d[9]),
+         multiIf(d[10] != '', d[10], d[11] != '', d[11], d[12]), d[13], '', if(d[14] != '', d[14], d[15])]) AS other,
+    -- A document fills only what no attribute says.
+    if(document = '' AND metadata = '', attributed, arrayMap(
+        (attribute, i) -> multiIf(attribute != '', attribute, i = 4 AND written[1] != '', written[1],
+                                  i = 4 AND written[2] != '', written[2], i = 5 AND written[3] != '', written[3], other[i]),
+        attributed, [1, 2, 3, 4, 5, 6, 7])) AS said
+FROM
+( -- documented
+SELECT
+    *,
+    if(document = '', emptyArrayString(), arrayMap(
+        x -> if(x = 'null', '', x),
+        [JSONExtractRaw(document, 'input'),                                        -- 1 Langfuse's own classes
+         JSONExtractRaw(document, 'input_cached_tokens'),
+         JSONExtractRaw(document, 'input_cache_creation'),
+         JSONExtractRaw(document, 'output'),
+         JSONExtractRaw(document, 'output_reasoning_tokens'),
+         JSONExtractRaw(document, 'input_tokens'),                                 -- 6 a vendor's
+         JSONExtractRaw(document, 'prompt_tokens'),
+         JSONExtractRaw(document, 'output_tokens'),
+         JSONExtractRaw(document, 'completion_tokens'),
+         JSONExtractRaw(document, 'input_tokens_details', 'cached_tokens'),        -- 10
+         JSONExtractRaw(document, 'prompt_tokens_details', 'cached_tokens'),
+         JSONExtractRaw(document, 'cache_read_input_tokens'),
+         JSONExtractRaw(document, 'cache_creation_input_tokens'),
+         JSONExtractRaw(document, 'output_tokens_details', 'reasoning_tokens'),
+         JSONExtractRaw(document, 'completion_tokens_details', 'reasoning_tokens')])) AS d,
+    if(metadata = '', emptyArrayString(), arrayMap(
+        x -> if(x = 'null', '', x),
+        [JSONExtractRaw(metadata, 'anthropic', 'usage', 'cache_creation_input_tokens'),
+         JSONExtractRaw(metadata, 'anthropic', 'cacheCreationInputTokens'),
+         JSONExtractRaw(metadata, 'anthropic', 'usage', 'cache_creation', 'ephemeral_1h_input_tokens')])) AS written
+FROM
+( -- named
+SELECT
+    *,
+    w[19] AS claimed,
+    lower(w[26]) AS operation_word,
+    w[31] AS said_id,
+    w[33] AS finished,
+    if(is_foreign, w[35], '') AS parameters,
+    if(is_foreign, w[32], '') AS answer,
+    if(is_foreign, w[45], '') AS metadata,
+    if(is_foreign, w[52], '') AS conversation,
+    if(is_foreign, w[53], '') AS user,
+    replaceRegexpOne(lower(w[27]), provider_api, '') AS bare_provider,
+    -- Usage in one document: Langfuse's, or a vendor's as Python prints it, from LiteLLM.
+    multiIf(NOT is_foreign, '',
+            w[47] != '', w[47],
+            replaceAll(replaceAll(w[48], '\'', '"'), 'None', 'null')) AS document,
+    -- Input, output, cache read, cache write, cache write of an hour, reasoning, total.
+    [w[40], w[41], w[43], w[44], w[21], w[46], if(is_foreign, w[42], '')] AS attributed
+FROM
+( -- owned
+SELECT
+    *,
+    -- Only a gateway says what an attempt is: a sender bound to a tenant cannot add to what a vendor may bill.
+    if(bound_tenant = '', w[1], '') AS own_id,
+    -- Likewise of a breaker that moved.
+    if(bound_tenant = '', w[69], '') AS own_scope,
+    own_id = '' AND own_scope = ''
+        AND NOT (bound_tenant = '' AND span.kind = 2
+                 AND arrayExists(k -> startsWith(k, 'tollway.'), span.attributes.key)) AS is_foreign,
+    if(bound_tenant != '', bound_tenant, w[2]) AS owner
+FROM
+( -- sorted
+SELECT
+    batch_id, sender, bound_tenant, received_at_ms, span, service,
+    -- Only then does the order matter; what no vocabulary knows ends in 35.
+    arrayExists(code -> code % 100 BETWEEN 1 AND 34, codes) AS is_mixed,
+    CAST((arrayMap(code -> intDiv(code, 100), if(is_mixed, arraySort(codes), codes)),
+          if(is_mixed, arraySort((text, code) -> code, texts, codes), texts)), 'Map(UInt16, String)') AS w
+FROM
+( -- opened
+SELECT
+    batch_id, sender, bound_tenant, received_at_ms,
+    pair.1 AS span,
+    pair.2 AS service,
+    arrayMap(a -> coalesce(
+        a.value.string_value, toString(a.value.int_value), toString(a.value.double_value),
+        toString(a.value.bool_value), a.value.array_value.values[1].string_value), span.attributes) AS texts,
+    -- An empty text says nothing, so a lower spelling may.
+    arrayMap((k, text) -> if(text = '', 65535, transform(k, spellings.1, spellings.2, 65535)),
+             span.attributes.key, texts) AS codes
+FROM
+(
+    SELECT
+        batch_id, sender, bound_tenant, received_at_ms,
+        arrayJoin(arrayZip(
+            arrayFlatten(resource_spans.scope_spans.spans),
+            arrayFlatten(arrayMap(
+                (attributes, scopes) -> arrayMap(
+                    ids -> arrayMap(
+                        id -> ifNull(arrayFirst(a -> a.key = 'service.name', attributes).value.string_value, ''),
+                        ids),
+                    scopes),
+                resource_spans.resource.attributes,
+                resource_spans.scope_spans.spans.trace_id)))) AS pair
+    FROM tollway.landing
+)
+) AS opened
+) AS sorted
+) AS owned
+) AS named
+) AS documented
+) AS filled
+) AS counted_up
+) AS read;
