@@ -8,9 +8,10 @@ time from /proc. The generator takes its share of the cores, so rates are what i
 
 import http.client
 import statistics
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -125,8 +126,7 @@ def _send(scene: Scene, stage: Stage, *, spans: int, rps: float = 0.0) -> Phase:
                 return None
             phase.spans += SPANS
             if phase.spans % SAMPLE_EVERY == 0:
-                for name, part in parts.items():
-                    phase.memory[name].append(rss_bytes(part.pid))
+                _sample(phase, parts)
             return began + phase.spans / SPANS / rps if rps else began
 
     def work(number: int) -> None:
@@ -149,9 +149,15 @@ def _send(scene: Scene, stage: Stage, *, spans: int, rps: float = 0.0) -> Phase:
     after = {name: cpu_s(part.pid) for name, part in parts.items()}
     phase.collector_us = 1e6 * (after["collector"] - before["collector"]) / phase.spans
     phase.store_us = 1e6 * (after["store"] - before["store"]) / phase.spans
+    _sample(phase, parts)
+    return phase
+
+
+def _sample(phase: Phase, parts: Mapping[str, Process]) -> None:
     for name, part in parts.items():
         phase.memory[name].append(rss_bytes(part.pid))
-    return phase
+    held = ", ".join(f"{name} {sizes[-1] / 1e6:.0f} MB" for name, sizes in phase.memory.items())
+    sys.stderr.write(f"bench ingest: {phase.spans:,} spans; {held}\n")
 
 
 def _until_taken(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str], phase: Phase) -> None:
