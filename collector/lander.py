@@ -91,6 +91,8 @@ class Lander:
         self._held = {segment.number: segment for segment in held}
         self._works = [Work(one, unsure=True) for one in ledger.state.open.values()]
         self._content: tuple[int, SegmentContent] = (0, SegmentContent())
+        self._damaged: set[int] = set()
+        """Segments that were set aside whole, for the operator to see."""
         self._taken: Segment | None = None
         self._restored = False
         self._aside_first = False
@@ -174,10 +176,6 @@ class Lander:
     def _plan(self, segment: Segment) -> None:
         self._held[segment.number] = segment
         content = self._read(segment.number)
-        if content.damage:
-            log.error("ALARM: segment %s is damaged: %s", segment.path.name, "; ".join(content.damage))
-            self._parking.segment(segment, content.damage)
-            self._metrics.damaged_segments.inc()
         plan = plan_segment(
             segment.number,
             content,
@@ -241,13 +239,20 @@ class Lander:
         """A held segment's content; the last one read is kept, for a segment's batches follow each other."""
         if self._content[0] != number:
             segment = self._held.get(number)
-            self._content = (number, read_segment(segment.path) if segment else SegmentContent())
+            content = read_segment(segment.path) if segment else SegmentContent()
+            if segment and content.damage and number not in self._damaged:
+                log.error("ALARM: segment %s is damaged: %s", segment.path.name, "; ".join(content.damage))
+                self._parking.segment(segment, content.damage)
+                self._metrics.damaged_segments.inc()
+                self._damaged.add(number)
+            self._content = (number, content)
         return self._content[1]
 
     def _release_if_ended(self, number: int) -> None:
         if any(work.open.batch.segment == number for work in self._works) or number not in self._held:
             return
         self._content = (0, SegmentContent())
+        self._damaged.discard(number)
         self._spool.release(self._held.pop(number), self._ledger.released(number), now_ms=self._clocks.now_ms())
         horizon_ms = self._clocks.now_ms() - int(self._limits.horizon_s * 1000)
         keep_since_ms = max(horizon_ms, self._horizon.oldest_ms or horizon_ms)

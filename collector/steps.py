@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, assert_never
 
-from collector.batches import Batch, PayloadLost, SegmentContent, halves, payload
+from collector.batches import Batch, PayloadLost, SegmentContent, halves, parted, payload
 from collector.books import Books
 from collector.ledger import Ledger, OpenBatch
 from collector.metrics import LandingMetrics
@@ -127,7 +127,12 @@ class Steps:
         try:
             otlp = payload(batch, content())
         except PayloadLost as lost:
-            return self._park(work, lost.rest, f"{lost}")
+            parts = parted(batch, content())
+            if parts is None:
+                return self._park(work, lost.rest, f"{lost}")
+            log.error("batch %s of %d spans: %d can be read still, and land", batch.batch_id, batch.rows, parts[0].rows)
+            self._ledger.split(batch.batch_id, parts)
+            return Halved(parts)
         outcome = self._store.insert(work.open, otlp)
         self._metrics.inserts.labels(type(outcome).__name__).inc()
         match outcome:

@@ -71,8 +71,9 @@ def torn(scene: Scene, moments: int) -> Result:
 
 
 def flipped(scene: Scene, moments: int) -> Result:
-    """A bit flips in what was acknowledged: the segment is kept whole where the operator finds it, what can be read of
-    it lands, and once the rest is sent again all agree. In the collector's own ledger it costs nothing at all."""
+    """A bit flips in what was acknowledged: the segment is kept whole where the operator finds it, and what can be read
+    of it lands. What cannot is sent again; of a body whose landing was planned before the bit flipped the collector
+    knows that it was acknowledged, and it stays parked. A bit in the collector's own ledger costs nothing at all."""
     with scene.stage("flipped bits") as stage:
         sender, unreadable = stage.senders(threads=0), 0
         for number in range(moments):
@@ -83,9 +84,8 @@ def flipped(scene: Scene, moments: int) -> Result:
             _flip(file, scene.dice.randrange(file.stat().st_size), scene.dice.randrange(8))
             scene.store.resume()
             stage.collector.start()
-            stage.settle()
-            unreadable += _send_again(stage, sender, bodies, file)
-        stage.note = f"{unreadable} spans could not be read, which was said, and were sent again"
+            unreadable += _make_good(stage, sender, bodies, file)
+        stage.note = f"{unreadable} spans could not be read, which was said; all in segments that were kept"
         return stage.result()
 
 
@@ -96,16 +96,28 @@ def _deliver(stage: Stage, sender: Senders) -> tuple[bytes, list[SpanSent]]:
     return content, fresh
 
 
-def _send_again(stage: Stage, sender: Senders, bodies: list[tuple[bytes, list[SpanSent]]], file: Path) -> int:
-    """Send what is not there; how many spans that are. Raises Stuck where nobody was told of them."""
-    here = stage.scene.landed(stage.row).spans
-    lost = [(content, fresh) for content, fresh in bodies if any(one.ids not in here for one in fresh)]
+def _make_good(stage: Stage, sender: Senders, bodies: list[tuple[bytes, list[SpanSent]]], file: Path) -> int:
+    """Send again what is not there; how many spans that are. Raises Stuck where nobody was told of them."""
+    lost = _not_there(stage, bodies)
     parked = Path(stage.settings["folder"]) / "parked" / file.name
-    if lost and (file.parent.name != "spool" or not parked.exists()):
-        raise Stuck(f"{len(lost)} bodies are gone without a word; {file.name} was damaged")
+    if len(lost) > 1 or (lost and not (file.parent.name == "spool" and parked.exists())):
+        raise Stuck(
+            f"{len(lost)} bodies are gone, and at most one was hit; {file.name} was damaged: {stage.collector.said}"
+        )
     for content, fresh in lost:
         sender.deliver(content, fresh)
+    stays = [one for _, fresh in _not_there(stage, lost) for one in fresh]
+    if stays and stage.books()["parked"] < len(stays):
+        raise Stuck(f"{len(stays)} spans are gone without a word; {file.name} was damaged")
+    stage.ledger.told_lost(stays)
     return sum(len(fresh) for _, fresh in lost)
+
+
+def _not_there(stage: Stage, bodies: list[tuple[bytes, list[SpanSent]]]) -> list[tuple[bytes, list[SpanSent]]]:
+    """Those of which a span is not in the store, once all has landed."""
+    stage.settle()
+    here = stage.scene.landed(stage.row).spans
+    return [(content, fresh) for content, fresh in bodies if any(one.ids not in here for one in fresh)]
 
 
 def _fill_and_free(stage: Stage, filler: Path, *, dies: bool) -> None:

@@ -91,3 +91,25 @@ def test_a_write_cut_short_at_any_byte_loses_nothing_that_was_acknowledged(tmp_p
         assert house.store.landed() == Counter([*bodies[0], *bodies[1]])
         assert house.metric("damaged_segments_total") == 0
         assert house.books.accounts()["gateway"].drift == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_flipped_in_a_segment_whose_landing_was_planned_already_costs_its_own_body_alone(
+    tmp_path_factory: pytest.TempPathFactory, where: float, bit: int
+) -> None:
+    house, bodies, path, records = filled(tmp_path_factory.mktemp("collector"))
+    house.turn()
+    assert house.ledger.state.open, "it is planned, and nothing was inserted yet"
+    flipped = bytearray(path.read_bytes())
+    at = int(where * len(flipped))
+    flipped[at] ^= 1 << bit
+    path.write_bytes(flipped)
+    hit = max(number for number, record in enumerate(records) if record.offset <= at)
+    house.restart()
+    house.turns()
+    assert house.store.landed() == Counter(key for n, body in enumerate(bodies) if n != hit for key in body)
+    account = house.books.accounts()["gateway"]
+    assert (account.received, account.stored, account.parked, account.pending) == (6, 4, 2, 0)
+    assert house.metric("damaged_segments_total") == 1
+    assert (house.folder / "parked" / path.name).read_bytes() == flipped
