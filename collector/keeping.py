@@ -100,6 +100,12 @@ class Keeping:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def last_number(self) -> int:
+        """The highest number of a kept segment; 0 = none is kept."""
+        with self._lock:
+            return max((one.number for one in self._kept), default=0)
+
     def keep(self, segment: Segment, landed: Sequence[Batch], now_ms: int) -> None:
         """Take a segment of which those batches landed; where it cannot be kept it is deleted. Raises OSError."""
         if self._bounds.keep_s <= 0 or not landed or not segment.path.exists():

@@ -63,7 +63,7 @@ class Spool:
         self._sealed: deque[Segment] = deque(waiting)
         self._active: _Active | None = None
         self._bytes = sum(segment.size for segment in (*waiting, *held))
-        self._last_number = max((segment.number for segment in (*waiting, *held)), default=0)
+        self._last_number = max(self.kept.last_number, *(segment.number for segment in (*waiting, *held)), 0)
         self._disk_refusal: str | None = None
         self._recheck_at = 0.0
 

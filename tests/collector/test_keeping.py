@@ -7,7 +7,7 @@ import pytest
 
 from collector.batches import Batch
 from collector.keeping import Bounds, Cause, Keeping, Kept, leaving, list_kept
-from collector.sealed import list_segments, read_segment
+from collector.sealed import list_segments, read_segment, segment_number
 from collector.settings import Limits
 from collector.spool import KEPT
 from tests.collector.emitting import keys
@@ -76,6 +76,17 @@ def test_a_landed_segment_is_kept_with_its_records_and_the_batches_that_landed_f
     house.turn()
     assert kept_in(house) == []
     assert (house.spool.kept.bytes, house.spool.kept.gone) == (0, {AGE: 1})
+
+
+def test_a_number_of_a_kept_segment_is_not_used_again_though_the_clock_goes_back(house: House) -> None:
+    house.receive(kept(keys(1)))
+    house.turns()
+    (one,) = kept_in(house)
+    house.restart()
+    house.time.s = -3600.0
+    house.receive(kept(keys(1)))
+    (path,) = list_segments(house.folder / "spool")
+    assert segment_number(path) > one.number
 
 
 def test_a_segment_of_which_nothing_landed_is_not_kept(house: House) -> None:
