@@ -34,7 +34,7 @@ SENDERS = 32
 PATIENCE_S = 0.5
 """A damaged request may lack its end; the gateway waits for it, the test does not."""
 ASKED = {kind.route for kind in Kind}
-WARM, GROWN = 20_000, 100_000
+WARM, GROWN = 20_000, 50_000
 SLOPE_BYTES = 1_048_576
 """How much 100,000 bad requests may add."""
 
