@@ -23,6 +23,7 @@ from rich.table import Table
 
 import sql
 from analytics import latency, rate_cards, rollups, spend
+from analytics.rollups import Grain, Slice
 from analytics.rollups.sources import day_of
 from analytics.windows import Window
 from deploy.bench.processes import free_port
@@ -30,6 +31,7 @@ from gateway.domain import clock
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass
 from sql import clients, credentials
+from sql.statements import bind
 
 NOW = datetime(2026, 11, 20, 14, 40, tzinfo=UTC)
 DAYS = 395
@@ -51,6 +53,15 @@ QUESTIONS: dict[str, Callable[[Client, Window, spend.Filters], object]] = {
     "latency by day": lambda client, window, filters: latency.quantiles(client, window, latency.By.DAY, filters),
     "choices of the filters": lambda client, window, _: spend.choices(client, window),
 }
+STATEMENTS = {
+    "spend by day and depth": sql.load("spend_by_day_depth"),
+    "spend by alias and tenant": sql.load("spend_by_alias_tenant"),
+    "figures, and those before": sql.load("spend_figures"),
+    "latency by alias": sql.load("latency_buckets"),
+    "latency by day": sql.load("latency_buckets"),
+    "choices of the filters": sql.load("spend_choices"),
+}
+GRAINS = {"spend by alias and tenant": Grain.MONTH, "choices of the filters": Grain.MONTH}
 SCOPES = {"all": spend.ALL, "one tenant": TENANT, "one alias": ALIAS}
 
 
@@ -180,8 +191,30 @@ def _print(client: Client, asked: list[Asked]) -> None:
     console.print(sizes)
     slowest = max(asked, key=lambda one: one.p50_ms)
     console.print(f"slowest: {slowest.question}, {slowest.window}, {slowest.scope}; of its parts:")
-    for part in rollups.slices(WINDOWS[slowest.window], rollups.reach(client), rollups.Grain.TOTAL):
+    for part in rollups.slices(
+        WINDOWS[slowest.window], rollups.reach(client), GRAINS.get(slowest.question, Grain.TOTAL)
+    ):
         console.print(f"  {part.cells or 'facts'} from {part.since:%Y-%m-%dT%H:%M} until {part.until:%Y-%m-%dT%H:%M}")
+        for line in _plan(client, slowest, part):
+            console.print(f"    {line}", highlight=False)
+
+
+def _plan(client: Client, slowest: Asked, part: Slice) -> list[str]:
+    """How the engine reads that part: tables, indexes and how much of them is left."""
+    statement = sql.load("spend_open") if part.cells is None else STATEMENTS[slowest.question]
+    filters = SCOPES[slowest.scope]
+    given = {
+        "cells": part.cells or "rollup_facts",
+        "since": part.since,
+        "until": part.until,
+        "by": "alias",
+        "tenants": list(filters.tenants),
+        "aliases": list(filters.aliases),
+        "providers": [],
+        "accounts": [],
+    }
+    params = bind(statement, {name: given[name] for name in statement.params})
+    return [row[0] for row in client.query(f"EXPLAIN indexes = 1 {statement.text}", parameters=params).result_rows]
 
 
 if __name__ == "__main__":

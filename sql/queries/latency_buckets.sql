@@ -2,7 +2,7 @@
 -- key, measure and bucket that is not empty. Bucket 0 is below 1 ms, bucket i from 2^((i-1)/8) ms. Empty arrays mean all.
 SELECT
     key,
-    measure.1 AS measure,
+    taken.1 AS measure,
     bucket - 1 AS bucket,
     attempts
 FROM
@@ -19,6 +19,6 @@ FROM
       AND (empty({accounts:Array(String)}) OR has({accounts:Array(String)}, account))
     GROUP BY key
 )
-ARRAY JOIN [('duration', durations), ('first_token', first_tokens)] AS measure
-ARRAY JOIN measure.2 AS attempts, arrayEnumerate(measure.2) AS bucket
+ARRAY JOIN [('duration', durations), ('first_token', first_tokens)] AS taken
+ARRAY JOIN taken.2 AS attempts, arrayEnumerate(taken.2) AS bucket
 WHERE attempts > 0
