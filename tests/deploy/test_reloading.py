@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def config_in(folder: Path) -> Path:
     free = free_ports()
     taken = (free.gateway, free.otlp_http, free.otlp_grpc, free.dashboards, free.worker, free.store)
     for port, own in zip(PORTS, taken, strict=True):
-        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
+        text = re.sub(rf"127\.0\.0\.1:{port}\b", f"127.0.0.1:{own}", text)  # 4318 also begins 43180.
     path = folder / "tollway.yaml"
     path.write_text(text, "utf-8")
     return path
