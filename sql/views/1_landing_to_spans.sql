@@ -265,7 +265,8 @@ SELECT
     if(w[34] = '' AND parameters != '', JSONExtractBool(parameters, 'stream'),
        lower(w[34]) IN ('true', '1')) AS stream,
     -- Some send a list, or a text, as JSON.
-    multiIf(startsWith(finished, '['), JSONExtractString(finished, 1),
+    multiIf(own_id != '', finished,  -- Other emitters send a list, or JSON of one.
+            startsWith(finished, '['), JSONExtractString(finished, 1),
             startsWith(finished, '"'), trim(BOTH '"' FROM finished), finished) AS finish_reason,
     w[54] AS error_type,
     toUInt16OrZero(w[55]) AS http_status,
