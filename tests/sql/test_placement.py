@@ -26,7 +26,7 @@ VALUES = {
     "UInt8": 1,
     "Identifier": "rollup_days",
 }
-NAMED_VALUES = {"batch_id": "b", "facts": "tollway"}
+NAMED_VALUES = {"batch_id": "b", "facts": "tollway", "grain": "day"}
 
 
 def rendered(cluster: str) -> list[str]:
