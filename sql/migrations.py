@@ -70,10 +70,9 @@ def fingerprint() -> str:
 
 
 def _numbered(folder: str) -> list[Migration]:
-    found = sorted(
-        (p for p in files("sql").joinpath(folder).iterdir() if p.name.endswith(".sql")), key=lambda p: p.name
-    )
+    found = [p for p in files("sql").joinpath(folder).iterdir() if p.name.endswith(".sql")]
     migrations = [Migration(int(p.name.partition("_")[0]), p.name, p.read_text("utf-8")) for p in found]
+    migrations.sort(key=lambda one: (one.version, one.name))
     for one, other in pairwise(migrations):
         if one.version == other.version:
             raise MigrationError(f"{one.name} and {other.name} have the same number: renumber the newer one")

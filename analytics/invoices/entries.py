@@ -6,8 +6,9 @@ nothing, and its length does not matter.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 
 from analytics.invoices import values
@@ -15,9 +16,71 @@ from analytics.invoices.errors import InvoiceInvalid
 from gateway.domain.money import EXACT
 
 
+class Document(StrEnum):
+    """What a file is. Each account may have all three for the same days, and they are compared."""
+
+    USAGE = "usage"
+    """What the vendor counted, without money."""
+    COST = "cost"
+    """The vendor's own report of what its usage costs."""
+    INVOICE = "invoice"
+    """What is to be paid."""
+
+
+class Category(StrEnum):
+    """The kinds of charge, FOCUS's and two that it folds into them."""
+
+    USAGE = "Usage"
+    TAX = "Tax"
+    CREDIT = "Credit"
+    FEE = "Fee"
+    PURCHASE = "Purchase"
+    REFUND = "Refund"
+    ADJUSTMENT = "Adjustment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billing:
+    """Where a row is on an invoice, and in which money."""
+
+    invoice_id: str = ""
+    invoice_detail_id: str = ""
+    status: str = ""
+    """Open, Issued or Voided; "" = not said."""
+    correction: bool = False
+    """It corrects a period that was invoiced before."""
+    currency: str = ""
+    """What is to be paid in; "" = the entry's own."""
+    amount: Decimal | None = None
+    """In that currency; None = the entry's own."""
+    pricing_currency: str = ""
+    pricing_amount: Decimal | None = None
+    fx_rate: Decimal | None = None
+    """Billing currency for one of the pricing currency."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under which conditions a row was priced; "" = the default one, or not said."""
+
+    processing_tier: str = ""
+    """batch, flex or priority, or as the vendor says."""
+    region: str = ""
+    deployment_type: str = ""
+    modality: str = ""
+    """audio, image or video; "" = text."""
+    context_tier: str = ""
+    unit_price: Decimal | None = None
+    """USD for one token, or other unit."""
+
+
+DEFAULT_TERMS = Terms()
+OWN_MONEY = Billing()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One billed row of a file."""
+    """One row of a file: a charge, or a count of what was used."""
 
     row: int
     place: str
@@ -35,10 +98,21 @@ class Entry:
     is_double: bool
     """The amount is a binary double's print: its own places bound what it can tell."""
     currency: str
-    organization: str
-    project_id: str
-    api_key_id: str
-    user_id: str
+    organization: str = ""
+    project_id: str = ""
+    api_key_id: str = ""
+    user_id: str = ""
+    category: Category = Category.USAGE
+    start: datetime | None = None
+    """When what is billed began; None = with its UTC day."""
+    end: datetime | None = None
+    """Exclusive; None = with its UTC day."""
+    terms: Terms = DEFAULT_TERMS
+    billing: Billing = OWN_MONEY
+    request_id: str = ""
+    """The vendor's id of the one request billed; "" = a sum of several."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What else the file tells, as names with values: the resource, the workspace, the vendor's own tags."""
 
 
 Covered = tuple[date, Entry | None]

@@ -17,32 +17,15 @@ from uuid import uuid4
 from clickhouse_connect.driver.client import Client
 
 import sql
-from analytics.invoices.entries import Entry, Reader, Survey, survey
+from analytics.invoices.entries import Document, Reader, Survey, survey
 from analytics.invoices.errors import InvoiceInvalid
+from analytics.invoices.rows import COLUMNS, row_of
 from analytics.invoices.sniff import kind_of
 from analytics.invoices.values import CURRENCY
 from gateway.domain.money import plain
 
 BLOCK_LINES = 20_000
 
-_LINE_COLUMNS = (
-    "load_id",
-    "row",
-    "day",
-    "line_item",
-    "model",
-    "token_class",
-    "reason",
-    "quantity",
-    "quantity_raw",
-    "quantity_unit",
-    "amount",
-    "scale",
-    "currency",
-    "project_id",
-    "api_key_id",
-    "user_id",
-)
 _IMPORT_COLUMNS = (
     "import_id",
     "load_id",
@@ -57,6 +40,7 @@ _IMPORT_COLUMNS = (
     "total",
     "days",
     "imported_at",
+    "document",
 )
 
 
@@ -111,15 +95,15 @@ def import_file(client: Client, path: Path, *, provider: str, account: str, now:
     load_id = uuid4().hex
     rows = _rows(path, read, found, load_id)
     while block := list(islice(rows, BLOCK_LINES)):
-        client.insert("tollway.invoice_lines", block, column_names=_LINE_COLUMNS)
+        client.insert("tollway.invoice_lines", block, column_names=COLUMNS)
     if _digest(path) != import_id:
         raise InvoiceInvalid(path, "it changed while it was read; import it again")
     days = tuple(sorted(found.days))
-    before = sql.fetch(client, "invoice_standing", provider=provider, account=account, days=list(days)).row(
-        0, named=True
-    )
+    before = sql.fetch(
+        client, "invoice_standing", provider=provider, account=account, days=list(days), document=Document.COST.value
+    ).row(0, named=True)
     about: list[object] = [import_id, load_id, provider, account, path.name, file_format, found.organization]
-    about += [CURRENCY, found.scale, found.lines, f"{found.total:f}", list(days), now]
+    about += [CURRENCY, found.scale, found.lines, f"{found.total:f}", list(days), now, Document.COST.value]
     client.insert("tollway.invoice_imports", [about], column_names=_IMPORT_COLUMNS)
     return Import(
         import_id=import_id,
@@ -151,28 +135,7 @@ def _notes(found: Survey, before: Mapping[str, Any]) -> tuple[str, ...]:
 def _rows(path: Path, read: Reader, found: Survey, load_id: str) -> Iterator[list[object]]:
     for day, entry in read(path):
         if entry is not None:
-            yield _row(entry, day, found.scale_of(entry), load_id)
-
-
-def _row(entry: Entry, day: date, scale: int, load_id: str) -> list[object]:
-    return [
-        load_id,
-        entry.row,
-        day,
-        entry.line_item,
-        entry.model,
-        entry.token_class,
-        entry.reason,
-        entry.quantity,
-        entry.quantity_raw,
-        entry.quantity_unit,
-        f"{entry.amount:f}",
-        scale,
-        entry.currency,
-        entry.project_id,
-        entry.api_key_id,
-        entry.user_id,
-    ]
+            yield row_of(entry, day, scale=found.scale_of(entry), load_id=load_id, document=Document.COST)
 
 
 def _digest(path: Path) -> str:

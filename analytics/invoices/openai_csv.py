@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from analytics.invoices import values
-from analytics.invoices.entries import Covered, Entry
+from analytics.invoices.entries import Category, Covered, Entry
 from analytics.invoices.errors import InvoiceInvalid, ValueBad
 from analytics.invoices.line_items import understand
 
@@ -87,6 +87,7 @@ class _Row:
             project_id=self._optional("project_id"),
             api_key_id=self._optional("api_key_id"),
             user_id=self._optional("user_id"),
+            category=Category.CREDIT if amount < 0 else Category.USAGE,
         )
 
     def _amount(self) -> Decimal:

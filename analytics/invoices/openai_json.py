@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from analytics.invoices import values
-from analytics.invoices.entries import Covered, Entry
+from analytics.invoices.entries import Category, Covered, Entry
 from analytics.invoices.errors import InvoiceInvalid, ValueBad
 from analytics.invoices.line_items import understand
 
@@ -119,6 +119,7 @@ class _Result:
             project_id=self._text("project_id"),
             api_key_id=self._text("api_key_id"),
             user_id=self._text("user_id"),
+            category=Category.CREDIT if amount < 0 else Category.USAGE,
         )
 
     def _amount(self) -> tuple[Decimal, str, bool]:

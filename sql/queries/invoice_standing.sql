@@ -1,5 +1,5 @@
--- What stands for an account on some UTC days before another file covers them: billed lines, their sum as text, and the
--- organizations that the files name; always one row, all empty where nothing stands.
+-- What stands for an account on some UTC days in a document before another file covers them: lines, their sum as text, and
+-- the organizations that the files name; always one row, all empty where nothing stands.
 SELECT
     count()                                                                  AS lines,
     toString(sum(amount_exact))                                              AS total,
@@ -9,4 +9,5 @@ SELECT
         WHERE provider = {provider:String} AND account = {account:String}
     )                                                                        AS organizations
 FROM tollway.invoice_current
-WHERE provider = {provider:String} AND account = {account:String} AND has({days:Array(Date)}, day)
+WHERE provider = {provider:String} AND account = {account:String} AND document = {document:String}
+  AND has({days:Array(Date)}, day)

@@ -39,6 +39,33 @@ def test_an_import_says_what_it_took(writer, tmp_path):
     assert current(writer) == [("org-main", DAY, "0.023", "other"), ("org-main", DAY, "0.10", "output")]
 
 
+def test_a_line_of_the_vendors_costs_says_what_it_is_and_for_when(writer, tmp_path):
+    take(writer, csv_file(tmp_path, row("0.10"), row("-2")))
+    found = writer.query(
+        "SELECT document, charge_category, toString(charge_start), toString(charge_end), billing_currency, "
+        "billed_amount, invoice_id, tags "
+        "FROM tollway.invoice_current ORDER BY row"
+    ).result_rows
+    since, until = (f"{day} 00:00:00.000" for day in (DAY, NEXT))
+    assert found == [
+        ("cost", "Usage", since, until, "USD", "0.10", "", ""),
+        ("cost", "Credit", since, until, "USD", "-2", "", ""),
+    ]
+
+
+def test_lines_that_landed_before_documents_were_told_apart_are_costs_of_a_whole_day(writer):
+    names = ["load_id", "row", "day", "token_class", "amount", "scale", "currency"]
+    writer.insert("tollway.invoice_lines", [["load", 2, DAY, "output", "1.5", 2, "USD"]], column_names=names)
+    names = ["import_id", "load_id", "provider", "account", "days", "imported_at"]
+    writer.insert("tollway.invoice_imports", [["file", "load", "openai", "org-main", [DAY], NOW]], column_names=names)
+    found = writer.query(
+        "SELECT document, charge_category, toString(charge_start), toString(charge_end), billing_currency, "
+        "billed_amount FROM tollway.invoice_current"
+    ).result_rows
+    since, until = (f"{day} 00:00:00.000" for day in (DAY, NEXT))
+    assert found == [("cost", "Usage", since, until, "USD", "1.5")]
+
+
 def test_the_same_file_again_changes_nothing_and_says_so(writer, tmp_path):
     path = json_file(tmp_path, page(bucket(result("0.25")), bucket(day=NEXT)))
     first, again = take(writer, path), take(writer, path, now=LATER)
