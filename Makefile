@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
+# A process a core, each with its own store; a file's tests stay together, since they share what they start.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-fast check fmt bench bench-ingest bench-queries chaos verify-emitters verify-full clean
@@ -28,10 +30,10 @@ up: $(STAMP) ## Start every part on this machine (CONFIG=tollway.yaml)
 	$(BIN)/tollway up --config $(or $(CONFIG),tollway.yaml)
 
 test: $(STAMP) ## Run all tests; without a Chromium the browser tests are skipped, loudly
-	$(BIN)/pytest $(if $(NO_SKIPS),--no-skips)
+	$(BIN)/pytest $(SPREAD) $(if $(NO_SKIPS),--no-skips)
 
 test-fast: $(STAMP) ## Run the tests that start no process of their own
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(SPREAD) -m "not slow"
 
 check: $(STAMP) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
