@@ -13,9 +13,18 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from analytics.accounts import NoAccess, roles
 
-class NoAccess(Exception):
-    """The principal asked for tenants that are not its own."""
+__all__ = [
+    "OPERATOR",
+    "NoAccess",
+    "NotLoopback",
+    "Principal",
+    "current",
+    "is_loopback",
+    "require_loopback",
+    "tenants_seen",
+]
 
 
 class NotLoopback(ValueError):
@@ -41,17 +50,8 @@ def current() -> Principal:
 
 
 def tenants_seen(principal: Principal, asked: Sequence[str]) -> tuple[str, ...]:
-    """The tenants to put into a query: `asked`, or all that the principal may see. Raises NoAccess for any other.
-
-    An empty answer means all tenants and is given only to a principal without bounds.
-    """
-    if principal.tenants is None:
-        return tuple(asked)
-    if not principal.tenants:
-        raise NoAccess(f"{principal.name} has no tenant yet. Ask an administrator for one.")
-    if foreign := sorted(set(asked) - principal.tenants):
-        raise NoAccess(f"{principal.name} may not see {', '.join(foreign)}.")
-    return tuple(asked) or tuple(sorted(principal.tenants))
+    """As analytics.accounts.roles.tenants_seen."""
+    return roles.tenants_seen(principal.name, principal.tenants, asked)
 
 
 def require_loopback(host: str) -> None:
