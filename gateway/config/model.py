@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from gateway.config.cards import RateCardEntry
 from gateway.config.faults import Fault, did_you_mean
 from gateway.config.fingerprint import fingerprint
+from gateway.config.hosts import HostEntry, host_faults
 from gateway.config.policies import Breaker, Cache, Control, Fallback, GatewaySection, OnFull, RemoteMac
 from gateway.config.section import Section, named
 from gateway.config.tenants import Tenant
@@ -47,6 +48,7 @@ class RoutingConfig:
     cache: Cache
     control_url: SecretStr
     rate_cards: RateBook
+    hosts: Mapping[str, HostEntry]
     fingerprint: str
     """Of everything that the file says, its secrets included; it names the configuration that serves."""
 
@@ -65,6 +67,7 @@ class RoutingFile(Section):
     control: Control = Control()
     remote_mac: RemoteMac = RemoteMac()
     rate_cards: tuple[RateCardEntry, ...] = ()
+    hosts: Annotated[dict[str, HostEntry], BeforeValidator(named)] = Field(default_factory=dict)
 
     def cross_check(self) -> list[Fault]:
         """Faults that take more than one section to see."""
@@ -75,6 +78,7 @@ class RoutingFile(Section):
                 faults.append(
                     Fault(f"fallback.chain[{index}]", f"no alias {name!r}" + did_you_mean(name, self.aliases))
                 )
+        faults += host_faults(self.hosts, self.upstreams)
         return faults + self._upstream_faults() + self._key_faults() + self._card_faults()
 
     def _tenant_faults(self, name: str, tenant: Tenant) -> list[Fault]:
@@ -196,5 +200,6 @@ class RoutingFile(Section):
             cache=self.cache,
             control_url=self.control.url,
             rate_cards=RateBook(entry.card() for entry in self.rate_cards),
+            hosts=MappingProxyType(self.hosts),
             fingerprint=fingerprint(self),
         )

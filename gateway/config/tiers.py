@@ -73,6 +73,8 @@ class Tier(Section):
     """What becomes of a batched call when callers leave: hung up on when all have left, or finished in any case."""
     sla: Sla = Sla()
     fuse: Fuse = Fuse()
+    queue_second_usd: Decimal = Field(default=Decimal(0), ge=0, le=10**6, decimal_places=12)
+    """What a second in line is worth to who waits: an economic cost, never billed."""
     streaming_required: bool = False
     """Refuse requests that do not stream."""
     residency: NameList = ()

@@ -88,6 +88,8 @@ class Intent:
     """How many clients' requests the attempt carries."""
     memory_pressure: str = ""
     """Of a local host, when it was chosen: normal, warn or critical; "" = not known."""
+    host: str = ""
+    """The machine it runs on, where the operator names that; "" = a vendor's."""
     request_content: str = ""
     """The request's body, cut short, where the tier's logging policy keeps content."""
 
@@ -112,6 +114,8 @@ class Attempt:
     finish_reason: str = ""
     service_tier: str = ""
     """The processing tier the vendor says it used."""
+    response_bytes: int = 0
+    """What a host of the operator's sent of the answer's body; 0 also of a vendor's."""
     first_token_seconds: float | None = None
     """From the first byte sent to the first real token; None = none came."""
     breaker_transition: tuple[str, str, str] | None = None

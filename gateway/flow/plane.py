@@ -20,6 +20,7 @@ from gateway.budgets.keeper import BudgetKeeper
 from gateway.cache.template import Prefixes
 from gateway.catalogue import Catalogue
 from gateway.config import RoutingConfig, Upstream
+from gateway.config.hosts import host_names
 from gateway.control.database import Database
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
@@ -127,6 +128,8 @@ class Plane:
             name: UpstreamPool(endpoint, loop, _client_context() if endpoint.tls else None)
             for name, endpoint in ((u.name, Endpoint(u)) for u in config.upstreams.values())
         }
+        self.host_names = host_names(config.hosts, config.upstreams.values())
+        """The machine behind an upstream's base URL, where the operator names one."""
         self.hosts: dict[str, HostSet] = {
             upstream.name: self._host_set(upstream) for upstream in config.upstreams.values() if upstream.hosts
         }

@@ -110,6 +110,7 @@ class RequestRecord:
             cache_status=self.cache_status,
             batch_window_ms=self.batch_window_ms,
             batch_size=self.batch_size,
+            host=self._plane.host_names.get((upstream.name, upstream.base_url), ""),
         )
 
     def for_batch(self, request: ModelRequest, members: Sequence["RequestRecord"], window_ms: int) -> "RequestRecord":

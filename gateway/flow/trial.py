@@ -188,9 +188,9 @@ class Trial:
         if self.ended:
             return
         relay = self._relay
+        self._size += len(piece)
         if relay is None:
             self._parts.append(piece)
-            self._size += len(piece)
             if self._size > answers.ANSWER_BYTES_MAX:
                 self._fail(Reason.BAD_RESPONSE)
             return
@@ -378,6 +378,7 @@ class Trial:
             response_model=model,
             finish_reason=finish_reason,
             service_tier=service_tier,
+            response_bytes=self._size if self.intent.host else 0,
             first_token_seconds=self.first_token_s,
             breaker_transition=(move.before, move.after, move.cause) if move else None,
             response_content=self._content() if self._transcript is not None else "",

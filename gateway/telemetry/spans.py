@@ -49,6 +49,7 @@ _ESTIMATE, _QUEUE = Key(names.FALLBACK_ESTIMATED_COST), Key(names.QUEUE_SECONDS)
 _ROUTE, _TOOL_FORMAT = Key(names.ROUTE), Key(names.TOOL_FORMAT)
 _WINDOW, _BATCH_SIZE, _SHARED = Key(names.BATCH_WINDOW_MS), Key(names.BATCH_SIZE), Key(names.SHARED_ATTEMPT_ID)
 _SAVED, _SERVICE_TIER, _MEMORY = Key(names.SAVED_USD), Key(names.SERVICE_TIER), Key(names.MEMORY_PRESSURE)
+_HOST, _RESPONSE_BYTES = Key(names.HOST), Key(names.RESPONSE_BYTES)
 _REQUEST_CONTENT, _RESPONSE_CONTENT = Key(names.REQUEST_CONTENT), Key(names.RESPONSE_CONTENT)
 _SCOPE, _FAILURES_LED = Key(names.TRANSITION_SCOPE), Key(names.TRANSITION_FAILURES)
 _OPEN_SECONDS = Key(names.TRANSITION_OPEN_SECONDS)
@@ -226,6 +227,8 @@ def _asked(parts: list[bytes], intent: Intent) -> None:
         parts.append(_BATCH_SIZE.integer(intent.batch_size))
     if intent.memory_pressure:
         parts.append(_MEMORY.text(intent.memory_pressure))
+    if intent.host:
+        parts.append(_HOST.text(intent.host))
     if intent.request_content:
         parts.append(_REQUEST_CONTENT.text(intent.request_content))
 
@@ -241,6 +244,8 @@ def _answered(parts: list[bytes], attempt: Attempt) -> None:
         parts.append(_FIRST_TOKEN.double(attempt.first_token_seconds))
     if attempt.service_tier:
         parts.append(_SERVICE_TIER.text(attempt.service_tier))
+    if attempt.response_bytes:
+        parts.append(_RESPONSE_BYTES.integer(attempt.response_bytes))
     if attempt.response_content:
         parts.append(_RESPONSE_CONTENT.text(attempt.response_content))
     if attempt.breaker_transition:

@@ -177,7 +177,9 @@ WITH
         ('tollway.transition.open_seconds', 7100),  -- transition_open_seconds
         ('tollway.breaker.from', 7200),  -- breaker_from
         ('tollway.breaker.to', 7300),  -- breaker_to
-        ('tollway.breaker.cause', 7400)  -- breaker_cause
+        ('tollway.breaker.cause', 7400),  -- breaker_cause
+        ('tollway.host', 7500),  -- host
+        ('tollway.response.bytes', 7600)  -- response_bytes
     ] AS spellings,
     -- Other emitters' names for a provider, in lower case and without the API they end in; the gateway's own are its
     -- operator's, and stay.
@@ -307,7 +309,9 @@ SELECT
     if(user != '', substring(lower(hex(SHA256(concat(owner, '\0', user)))), 1, 32), '') AS end_user,
     if(is_foreign, toDecimal128OrNull(
         if(w[49] != '', w[49],
-           JSONExtractRaw(w[50], 'total')), 18), NULL) AS emitter_cost_usd
+           JSONExtractRaw(w[50], 'total')), 18), NULL) AS emitter_cost_usd,
+    if(own_id = '', '', w[75]) AS host,
+    if(own_id = '', 0, toUInt64OrZero(w[76])) AS response_bytes
 FROM
 ( -- read
 SELECT

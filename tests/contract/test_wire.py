@@ -87,6 +87,7 @@ def of_attempt(attempt: Attempt) -> dict[str, object]:
         "finish_reason": attempt.finish_reason,
         "first_token_seconds": attempt.first_token_seconds,
         "service_tier": attempt.service_tier,
+        "response_bytes": attempt.response_bytes,
         "response_content": attempt.response_content,
         "billable": attempt.outcome is not Outcome.REFUSED,
         "sender": "gateway",
@@ -151,10 +152,10 @@ def test_every_field_arrives_with_a_value_of_its_own(store: RunningStore) -> Non
     intent = replace(intent, attempt_index=2, fallback_depth=1, region="eu-west-1", quantization="int8", pattern="edge")
     intent = replace(
         intent, operation="embeddings", route="/v1/embeddings", tool_format="tools", cache_status="miss",
-        batch_window_ms=25, batch_size=7, memory_pressure="warn", request_content='{"input":"a"}',
+        batch_window_ms=25, batch_size=7, memory_pressure="warn", host="mac-1", request_content='{"input":"a"}',
     )  # fmt: skip
     attempt = facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16), error_type="stream_broken")
-    compare(store, replace(attempt, service_tier="flex", response_content='{"data":[]}'))
+    compare(store, replace(attempt, service_tier="flex", response_bytes=4321, response_content='{"data":[]}'))
     operation = facts.operation(intent, attempts=3, parent_span_id="e" * 16, cache_status="hit", error_type="timeout")
     operation = replace(
         operation, operation="text_completion", route="/v1/completions", tool_format="functions",

@@ -148,7 +148,7 @@ intents = st.builds(
     operation_started_at=_nanos, client_parent_span_id=st.just("") | _hex(16),
     server_address=_texts, server_port=st.integers(0, 65_535), operation=_texts, route=_texts, tool_format=_texts,
     cache_status=_texts, batch_window_ms=st.integers(0, 60_000), batch_size=st.integers(1, 10_000),
-    memory_pressure=_texts, request_content=_texts,
+    memory_pressure=_texts, host=_texts, request_content=_texts,
 )  # fmt: skip
 attempts = st.builds(
     Attempt,
@@ -156,7 +156,7 @@ attempts = st.builds(
     http_status=st.integers(0, 599), usage=st.builds(Usage, *[_counts] * 6), completeness=st.sampled_from(Completeness),
     usage_raw=_texts, response_id=_texts, response_model=_texts, finish_reason=_texts,
     first_token_seconds=st.none() | _seconds, breaker_transition=st.none() | st.tuples(_texts, _texts, _texts),
-    service_tier=_texts, response_content=_texts,
+    service_tier=_texts, response_bytes=_counts, response_content=_texts,
 )  # fmt: skip
 operations = st.builds(
     Operation,

@@ -26,7 +26,11 @@ VALUES = {
     "UInt8": 1,
     "Identifier": "rollup_days",
 }
-NAMED_VALUES = {"batch_id": "b", "facts": "tollway", "grain": "day"}
+DAY = facts.START // (86_400 * 10**9) * 86_400 * 10**9
+NAMED_VALUES = {
+    "batch_id": "b", "facts": "tollway", "grain": "day",
+    "hosts": ["mac-1"], "sinces": [DAY], "untils": [DAY + 86_400 * 10**9],
+}  # fmt: skip
 
 
 def rendered(cluster: str) -> list[str]:
@@ -161,7 +165,7 @@ def answers(cluster):
 def test_every_query_over_two_shards_says_what_it_says_of_the_same_rows_on_one_server(cluster):
     """Each shard is the same server, so one landing is there twice; on one server it is landed twice."""
     encoder = SpanEncoder("w")
-    intent = facts.intent()
+    intent = facts.intent(host="mac-1")
     payload = encoder.attempt(facts.attempt(intent)) + encoder.operation(facts.operation(intent))
     payload += encoder.attempt(facts.attempt()) + encoder.transition(facts.transition())
     remade(cluster, rendered(""))
@@ -172,7 +176,7 @@ def test_every_query_over_two_shards_says_what_it_says_of_the_same_rows_on_one_s
     land(cluster, payload, "one")
     assert cluster.writer.command("SELECT count() FROM tollway_shard.spans") == 4
     found = answers(cluster)
-    assert expected["deploy_landed"] != []
+    assert [] not in (expected["deploy_landed"], expected["host_busy"], expected["host_sent"])
     assert found == expected
 
 

@@ -87,6 +87,7 @@ def expected_attempt(attempt: Attempt) -> Span:
         names.TOOL_FORMAT: intent.tool_format, names.BATCH_WINDOW_MS: intent.batch_window_ms,
         names.MEMORY_PRESSURE: intent.memory_pressure, names.REQUEST_CONTENT: intent.request_content,
         names.SERVICE_TIER: attempt.service_tier, names.RESPONSE_CONTENT: attempt.response_content,
+        names.HOST: intent.host, names.RESPONSE_BYTES: attempt.response_bytes,
     }  # fmt: skip
     always = {
         names.CACHE_STATUS: intent.cache_status, names.ATTEMPT_ID: intent.attempt_id,
