@@ -40,7 +40,19 @@ def _root(
 def whole() -> typer.Typer:
     """The command with all its subcommands. Once a process."""
     from deploy.cli import (
-        accounts, audit, check, clients, demo, doctor, finance, hosts, imports, query, replay, serve, up,
+        accounts,
+        audit,
+        check,
+        clients,
+        demo,
+        doctor,
+        finance,
+        hosts,
+        imports,
+        query,
+        replay,
+        serve,
+        up,
     )  # fmt: skip
 
     for module in (up, demo, serve, check, doctor, query, audit, finance, hosts, accounts, clients, replay, imports):
