@@ -13,6 +13,7 @@ from pathlib import Path
 
 from analytics.invoices import values
 from analytics.invoices.errors import InvoiceInvalid
+from analytics.reconciliation.variance import OTHER
 from gateway.domain.money import EXACT
 
 
@@ -115,10 +116,33 @@ class Entry:
     """What else the file tells, as names with values: the resource, the workspace, the vendor's own tags."""
 
 
-Covered = tuple[date, Entry | None]
-"""A UTC day that the file covers, and a charge of it; None = the bucket is empty."""
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that is not of what is imported; counted under its reason, and never a charge of ours."""
+
+    reason: str
+
+
+Covered = tuple[date, Entry | LeftOut | None]
+"""A day that the file covers, as the vendor counts days, and a row of it; None = the day's bucket is empty."""
 
 Reader = Callable[[Path], Iterator[Covered]]
+
+VOIDED = "Voided"
+"""The status of an invoice that its issuer took back: its lines are kept and are not to be paid."""
+
+
+@dataclass(slots=True)
+class Sum:
+    """Lines and what they come to."""
+
+    lines: int = 0
+    amount: Decimal = Decimal(0)
+
+    def add(self, amount: Decimal) -> None:
+        """Count one more."""
+        self.lines += 1
+        self.amount = EXACT.add(self.amount, amount)
 
 
 @dataclass(slots=True)
@@ -127,8 +151,15 @@ class Survey:
 
     lines: int = 0
     total: Decimal = Decimal(0)
+    """Of what is to be paid, in USD: voided lines do not count."""
     organization: str = ""
     days: set[date] = field(default_factory=set)
+    invoice_ids: set[str] = field(default_factory=set)
+    by_category: dict[tuple[str, str], Sum] = field(default_factory=dict)
+    """By kind of charge, or Voided, and the currency to be paid in ("" = no money is said), in that currency."""
+    other: Sum = field(default_factory=Sum)
+    """Lines that are no tokens of a class we know."""
+    left_out: dict[str, int] = field(default_factory=dict)
     places_written: int = 0
     places_needed: int = 0
 
@@ -142,11 +173,31 @@ class Survey:
         """Decimal places that this amount was rounded to: the file's, or fewer where a double cannot tell more."""
         return min(self.scale, entry.amount_places) if entry.is_double else self.scale
 
+    def add(self, entry: Entry) -> None:
+        """Count one more entry."""
+        self.lines += 1
+        self.organization = entry.organization or self.organization
+        self.places_written = max(self.places_written, entry.amount_places)
+        self.places_needed = max(self.places_needed, min(entry.amount_places, _needed(entry.amount)))
+        billing = entry.billing
+        if billing.invoice_id:
+            self.invoice_ids.add(billing.invoice_id)
+        voided = billing.status == VOIDED
+        key = (VOIDED if voided else entry.category.value, billing.currency or entry.currency)
+        self.by_category.setdefault(key, Sum()).add(entry.amount if billing.amount is None else billing.amount)
+        if not voided:
+            self.total = EXACT.add(self.total, entry.amount)
+            if entry.token_class == OTHER:
+                self.other.add(entry.amount)
+
 
 def survey(path: Path, read: Reader) -> Survey:
     """Read all of the file. Raises InvoiceInvalid at the first thing that cannot be so."""
     found = Survey()
     for day, entry in read(path):
+        if isinstance(entry, LeftOut):
+            found.left_out[entry.reason] = found.left_out.get(entry.reason, 0) + 1
+            continue
         found.days.add(day)
         if entry is None:
             continue
@@ -156,13 +207,10 @@ def survey(path: Path, read: Reader) -> Survey:
                 f"organization {entry.organization!r} beside {found.organization!r}: import one organization at a time",
                 place=entry.place,
             )
-        found.organization = entry.organization or found.organization
-        found.lines += 1
-        found.total = EXACT.add(found.total, entry.amount)
-        found.places_written = max(found.places_written, entry.amount_places)
-        found.places_needed = max(found.places_needed, min(entry.amount_places, _needed(entry.amount)))
+        found.add(entry)
     if not found.days:
-        raise InvoiceInvalid(path, "it has no rows, so there is nothing to import")
+        rest = "; ".join(f"{count} rows left out: {reason}" for reason, count in found.left_out.items())
+        raise InvoiceInvalid(path, f"it has no rows, so there is nothing to import{rest and f' ({rest})'}")
     return found
 
 

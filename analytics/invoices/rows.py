@@ -45,16 +45,18 @@ COLUMNS = (
     "fx_rate",
     "request_id",
     "tags",
+    "standing_day",
 )
 
 
 def row_of(entry: Entry, day: date, *, scale: int, load_id: str, document: Document) -> list[object]:
-    """The row, in the order of COLUMNS. `day` is the UTC day that the entry is of."""
+    """The row, in the order of COLUMNS. `day` is the one by which the entry stands."""
     terms, billing = entry.terms, entry.billing
+    start = entry.start or _midnight(day)
     return [
         load_id,
         entry.row,
-        day,
+        start.astimezone(UTC).date(),
         entry.line_item,
         entry.model,
         entry.token_class,
@@ -79,8 +81,8 @@ def row_of(entry: Entry, day: date, *, scale: int, load_id: str, document: Docum
         terms.deployment_type,
         terms.modality,
         terms.context_tier,
-        entry.start or _midnight(day),
-        entry.end or _midnight(day) + timedelta(days=1),
+        start,
+        entry.end or start + timedelta(days=1),
         _text(terms.unit_price),
         billing.currency or entry.currency,
         f"{entry.amount if billing.amount is None else billing.amount:f}",
@@ -89,6 +91,7 @@ def row_of(entry: Entry, day: date, *, scale: int, load_id: str, document: Docum
         _text(billing.fx_rate),
         entry.request_id,
         json.dumps(dict(entry.tags), ensure_ascii=False, sort_keys=True) if entry.tags else "",
+        day,
     ]
 
 

@@ -4,13 +4,14 @@ Each function raises ValueBad with a sentence; the reader that called it knows t
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from analytics.invoices.errors import ValueBad
 
 CURRENCY = "USD"
 DAY_SECONDS = 86_400
+YEAR_FIRST, YEAR_END = 2015, 2200
 DIGITS_MAX = 60
 """Digits an amount may have; sums of a file then stay exact."""
 DOUBLE_DIGITS = 15
@@ -53,14 +54,34 @@ def currency_of(text: str) -> str:
     return CURRENCY
 
 
+def instant_of(text: str, *, zone: tzinfo = UTC, form: str = "") -> datetime:
+    """A moment in UTC. `zone` is that of a text which names none; `form` is strptime's, "" = ISO 8601."""
+    bare = text.strip().removesuffix(" UTC")
+    try:
+        found = datetime.strptime(bare, form) if form else datetime.fromisoformat(bare)  # noqa: DTZ007 - zone below
+    except ValueError as error:
+        shown = form or "2026-11-30, 2026-11-30 12:00:00 or 2026-11-30T12:00:00Z"
+        raise ValueBad(f"{text[:40]!r} is not a time such as {shown}") from error
+    if not YEAR_FIRST <= found.year < YEAR_END:
+        raise ValueBad(f"{text[:40]!r} is not a time of a bill")
+    given = UTC if bare != text.strip() else zone
+    return (found if found.tzinfo else found.replace(tzinfo=given)).astimezone(UTC)
+
+
+def moment_of(seconds: int) -> datetime:
+    """A moment given in Unix seconds."""
+    try:
+        found = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        found = datetime.fromtimestamp(0, UTC)
+    if not YEAR_FIRST <= found.year < YEAR_END:
+        raise ValueBad(f"{seconds} is not a time in Unix seconds")
+    return found
+
+
 def day_of(start: int, end: int) -> date:
     """The UTC day of a bucket given in Unix seconds."""
-    try:
-        since = datetime.fromtimestamp(start, UTC)
-    except (OverflowError, OSError, ValueError):
-        since = datetime.fromtimestamp(0, UTC)
-    if not 2015 <= since.year < 2200:
-        raise ValueBad(f"{start} is not a time in Unix seconds")
+    since = moment_of(start)
     if start % DAY_SECONDS or end - start != DAY_SECONDS:
         until = since + timedelta(seconds=max(0, min(end - start, 400 * DAY_SECONDS)))
         raise ValueBad(

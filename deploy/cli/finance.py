@@ -1,4 +1,4 @@
-"""`tollway invoices import`, `reconcile`, `export`: the month, from the vendor's file to the signed CSVs."""
+"""`tollway reconcile`, `export`: the month, from what was imported to the signed CSVs."""
 
 import re
 from datetime import datetime
@@ -9,60 +9,19 @@ import typer
 
 from deploy.cli import exits
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
-from deploy.cli.output import emit_json, emit_pairs, emit_rows, say
+from deploy.cli.output import emit_json, emit_rows, say
 from deploy.settings import read
 from gateway.domain import clock
 
 Month = Annotated[str | None, typer.Option("--month", help="UTC month, YYYY-MM; the current one if not given.")]
 
-invoices = typer.Typer(help="Vendors' invoices and cost exports.", no_args_is_help=True)
-
 
 def register(app: typer.Typer) -> None:
     """Add the subcommands."""
-    app.add_typer(invoices, name="invoices")
     app.command("reconcile", help="Tie a month's invoices to what was metered. Exit 4 if something is unexplained.")(
         reconcile
     )
     app.command("export", help="Write a month's reconciliation CSVs and their manifest.")(export)
-
-
-@invoices.command("import", help="Import a vendor's cost export (OpenAI: dashboard CSV or Costs API JSON).")
-def import_invoice(
-    file: Annotated[Path, typer.Argument(help="The vendor's file.")],
-    provider: Annotated[str, typer.Option("--provider", help="As in the configuration's upstreams, e.g. openai.")],
-    account: Annotated[str, typer.Option("--account", help="The billed account, as in the configuration's upstreams.")],
-    config: Config = DEFAULT_CONFIG,
-    as_json: Json = False,
-) -> None:
-    """Import one file; the same file again changes nothing, a newer one for the same days supersedes."""
-    from analytics.invoices import import_file
-    from deploy.store_access import writer
-
-    settings = read(config)
-    known = sorted({(upstream.provider, upstream.account) for upstream in settings.file.upstreams.values()})
-    if (provider, account) not in known:
-        choices = ", ".join(f"--provider {p} --account {a}" for p, a in known)
-        say(f"tollway: no upstream has provider {provider!r} with account {account!r}; configured: {choices}")
-        raise typer.Exit(exits.USAGE)
-    done = import_file(writer(settings), file, provider=provider, account=account, now=clock.utc_now())
-    shown = {
-        "import_id": done.import_id,
-        "lines": done.lines,
-        "total": done.total,
-        "currency": done.currency,
-        "days": [day.isoformat() for day in done.days],
-        "already_imported": done.repeated,
-        "notes": list(done.notes),
-    }
-    for note in done.notes:
-        say(f"tollway: {file.name} {note}")
-    if as_json:
-        emit_json(shown)
-    else:
-        emit_pairs(
-            {**shown, "days": f"{done.days[0]} to {done.days[-1]}" if done.days else "none", "notes": len(done.notes)}
-        )
 
 
 def reconcile(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:

@@ -49,13 +49,29 @@ def whole() -> typer.Typer:
         finance,
         hosts,
         imports,
+        invoices,
         query,
         replay,
         serve,
         up,
-    )  # fmt: skip
+    )
 
-    for module in (up, demo, serve, check, doctor, query, audit, finance, hosts, accounts, clients, replay, imports):
+    for module in (
+        up,
+        demo,
+        serve,
+        check,
+        doctor,
+        query,
+        audit,
+        finance,
+        invoices,
+        hosts,
+        accounts,
+        clients,
+        replay,
+        imports,
+    ):
         module.register(app)
     return app
 

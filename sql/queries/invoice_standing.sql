@@ -1,8 +1,9 @@
--- What stands for an account on some UTC days in a document before another file covers them: lines, their sum as text, and
--- the organizations that the files name; always one row, all empty where nothing stands.
+-- What stands for an account in a document before another file takes its place, on some days or (if any are given) under
+-- some numbers: lines, their sum as text, and the organizations that the files name; always one row, all empty where
+-- nothing stands.
 SELECT
     count()                                                                  AS lines,
-    toString(sum(amount_exact))                                              AS total,
+    toString(sumIf(amount_exact, invoice_status != 'Voided'))                AS total,
     (
         SELECT arraySort(groupUniqArrayIf(organization, organization != ''))
         FROM tollway.invoice_imports
@@ -10,4 +11,5 @@ SELECT
     )                                                                        AS organizations
 FROM tollway.invoice_current
 WHERE provider = {provider:String} AND account = {account:String} AND document = {document:String}
-  AND has({days:Array(Date)}, day)
+  AND if(empty({invoice_ids:Array(String)}), has({days:Array(Date)}, standing_day),
+         has({invoice_ids:Array(String)}, invoice_id))

@@ -10,7 +10,7 @@ SELECT
     lines.amount_exact   AS amount_exact
 FROM
 (
-    SELECT *, amount_exact, if(document = 'invoice', invoice_id, '') AS number, if(number = '', day, toDate(0)) AS of_day
+    SELECT *, amount_exact, if(document = 'invoice', invoice_id, '') AS number, if(number = '', standing_day, toDate(0)) AS of_day
     FROM tollway.invoice_lines
 ) AS lines
 INNER JOIN

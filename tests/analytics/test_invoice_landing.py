@@ -3,17 +3,19 @@
 import hashlib
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from analytics.invoices import InvoiceInvalid, import_file
+from analytics.invoices import InvoiceInvalid, import_file, preview_file
 from analytics.invoices import landing as landing_module
 from tests.analytics.invoice_files import bucket, csv_file, empty_bucket, json_file, page, result, row
 from tests.analytics.recon_builders import DAY, instant
 
 pytestmark = pytest.mark.slow
 
+GOLDEN = Path(__file__).parent / "invoices"
 NOW = instant("2026-11-20")
 LATER = NOW + timedelta(hours=1)
 NEXT = DAY + timedelta(days=1)
@@ -120,7 +122,7 @@ def test_a_file_that_is_wrong_on_its_last_line_changes_nothing(writer, tmp_path)
 def test_lines_of_a_load_that_was_cut_off_are_never_seen(writer, tmp_path, monkeypatch):
     path = csv_file(tmp_path, row("1.00"))
     digests = iter(["before", "after"])
-    monkeypatch.setattr(landing_module, "_digest", lambda _: next(digests))
+    monkeypatch.setattr(landing_module, "digest", lambda _: next(digests))
     with pytest.raises(InvoiceInvalid, match="changed while it was read"):
         take(writer, path)
     monkeypatch.undo()
@@ -137,6 +139,32 @@ def test_ten_thousand_lines_land_in_blocks_and_sum_exactly(writer, tmp_path, mon
     assert taken.total == Decimal("0.000000000000000000000050005000")
     found = writer.query("SELECT count(), toString(sum(amount_exact)) FROM tollway.invoice_current").result_rows
     assert found == [(10_000, "0.000000000000000000000050005")]
+
+
+def test_a_dry_run_tells_what_would_land_and_what_it_would_replace_and_changes_nothing(writer, tmp_path):
+    take(writer, csv_file(tmp_path, row("5.00")))
+    path = csv_file(tmp_path, row("0.10"), row("-2"), name="newer.csv")
+    shown = preview_file(writer, path, provider="openai", account="org-main")
+    assert (shown.lines, shown.total, shown.days) == (2, Decimal("-1.90"), (DAY,))
+    assert {kind: (one.lines, one.amount) for kind, one in shown.by_category.items()} == {
+        ("Usage", "USD"): (1, Decimal("0.10")),
+        ("Credit", "USD"): (1, Decimal(-2)),
+    }
+    assert "replaces 1 lines, 5 USD for the same days by 2 lines, -1.9 USD" in shown.notes
+    assert writer.query("SELECT count() FROM tollway.invoice_lines").result_rows == [(1,)]
+    assert [amount for _, _, amount, _ in current(writer)] == ["5.00"]
+
+
+def test_usage_and_costs_of_the_same_days_stand_side_by_side(writer):
+    costs = import_file(writer, GOLDEN / "anthropic_costs.csv", provider="anthropic", account="main", now=NOW)
+    usage = import_file(writer, GOLDEN / "anthropic_usage.csv", provider="anthropic", account="main", now=LATER)
+    assert costs.days == usage.days == (DAY, NEXT, DAY + timedelta(days=2))  # A day without rows had no charges.
+    found = writer.query(
+        "SELECT document, count(), toString(sum(amount_exact)), sum(quantity) FROM tollway.invoice_current "
+        "GROUP BY document ORDER BY document"
+    ).result_rows
+    assert [tuple(one) for one in found] == [("cost", 4, "1235.240001", None), ("usage", 8, "0", 9_238_102)]
+    assert import_file(writer, GOLDEN / "anthropic_costs.csv", provider="anthropic", account="main", now=LATER).repeated
 
 
 def test_an_invoice_needs_a_provider_and_an_account(writer, tmp_path):

@@ -59,7 +59,8 @@ def test_the_importer_takes_either_export_whole(tmp_path: Path, name: str, file_
     )
     path = tmp_path / "export"
     path.write_text(text)
-    found_format, read = kind_of(path)
+    importer = kind_of(path)
+    found_format, read = importer.name, importer.read
     found = survey(path, read)
     entries = [entry for _, entry in read(path) if entry is not None]
     assert found_format == file_format
@@ -95,7 +96,7 @@ def test_vendors_start_answer_and_stop_and_their_books_and_invoices_agree(tmp_pa
             path = fetch_export(
                 vendor, tmp_path / "invoices", since=today - timedelta(days=40), until=today + timedelta(days=2)
             )
-            found = survey(path, kind_of(path)[1])
+            found = survey(path, kind_of(path).read)
             assert found.total == billed + books.rounding_usd + books.surcharge_usd
             assert len(found.days) == 42
     for vendor in files.vendors:
