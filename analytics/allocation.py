@@ -54,23 +54,38 @@ Shares = list[tuple[Owner, Decimal]]
 _Cell = tuple[str, str, date, str]
 
 
-def allocate_lines(lines: Iterable[Line], owned: Iterable[OwnedGroup], book: RateBook) -> dict[Owner, Decimal]:
+def allocate_lines(lines: Sequence[Line], owned: Iterable[OwnedGroup], book: RateBook) -> dict[Owner, Decimal]:
     """The invoiced amount of the lines by owner, sorted; sums to their invoiced total exactly, or raises."""
+    return owner_sums(lines, share_lines(lines, owned, book))
+
+
+def share_lines(lines: Iterable[Line], owned: Iterable[OwnedGroup], book: RateBook) -> list[dict[Owner, Decimal]]:
+    """Each line's invoiced amount by owner, in the order of the lines."""
     cards = {card.card_id: card for card in book.cards}
     by_cell: dict[_Cell, list[OwnedGroup]] = defaultdict(list)
     for each in owned:
         group = each.attempts
         by_cell[group.provider, group.account, group.day, group.model].append(each)
+    return [
+        allocate_line(
+            line,
+            [each for model in line.models for each in by_cell[line.provider, line.account, line.day, model]],
+            cards,
+        )
+        for line in lines
+    ]
+
+
+def owner_sums(lines: Iterable[Line], shares: Iterable[Mapping[Owner, Decimal]]) -> dict[Owner, Decimal]:
+    """Those shares summed up by owner, sorted. Raises IdentityBroken unless they are what was invoiced."""
     amounts: dict[Owner, list[Decimal]] = defaultdict(list)
-    invoiced: list[Decimal] = []
-    for line in lines:
-        mine = [each for model in line.models for each in by_cell[line.provider, line.account, line.day, model]]
-        invoiced.append(line.invoiced)
-        for owner, amount in allocate_line(line, mine, cards).items():
+    for share in shares:
+        for owner, amount in share.items():
             amounts[owner].append(amount)
     sums = {owner: total(amounts[owner]) for owner in sorted(amounts)}
-    if total(sums.values()) != total(invoiced):
-        raise IdentityBroken(f"allocated {plain(total(sums.values()))} of {plain(total(invoiced))} invoiced")
+    invoiced = total(line.invoiced for line in lines)
+    if total(sums.values()) != invoiced:
+        raise IdentityBroken(f"allocated {plain(total(sums.values()))} of {plain(invoiced)} invoiced")
     return sums
 
 

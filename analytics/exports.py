@@ -1,12 +1,14 @@
-"""Writes a month's files for finance: the same facts give the same bytes, and the manifest proves they belong together.
+"""A month drafted from the store, and written as its pack: the same facts give the same bytes, and the manifest proves
+that the files belong together.
 
 The attempts are read once, by owner, and both the reconciliation and the allocation are made from that one answer; so
-traffic that lands meanwhile cannot set the files against each other.
+traffic that lands meanwhile cannot set the files against each other. What is signed is the hash of a draft's figures,
+in which neither names nor states nor notes have a part; `render` adds those.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,102 +18,229 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 import sql
-from analytics import pack, rate_cards
-from analytics.allocation import OwnedGroup, Owner, allocate_lines
-from analytics.pack import Activity, ControlBroken, Table
+from analytics import corrections, exceptions, manifest, pack, rate_cards, workbook
+from analytics.allocation import OwnedGroup, Owner, owner_sums, share_lines
+from analytics.exceptions import Care
+from analytics.focus import cost_and_usage, invoice_detail
+from analytics.focus.columns import BILLING_PERIOD, COST_AND_USAGE, INVOICE_DETAIL
+from analytics.focus.cost_and_usage import Charged, Document, Row
+from analytics.manifest import MANIFEST, PackFile
+from analytics.pack import Activity, ControlBroken, Prior, SignOff, Table
 from analytics.reconciliation import evidence
 from analytics.reconciliation.month import assemble, attempt_params, fetch_invoiced
 from analytics.reconciliation.summary import Reconciliation
 from analytics.reconciliation.variance import total
-from analytics.rfc4180 import render, write_whole
-from analytics.windows import Window, begun_month
+from analytics.rfc4180 import render as csv_of
+from analytics.rfc4180 import write_whole
+from analytics.windows import Window, begun_month, month_window
 from gateway.domain.usage import TokenClass
 
-__all__ = ["ControlBroken", "Manifest", "PackFile", "write_month"]
+__all__ = ["ControlBroken", "Draft", "Pack", "draft", "render", "write"]
 
-FORMAT = "tollway-month-1"
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class PackFile:
-    """One file of the pack."""
-
-    name: str
-    rows: int
-    size_bytes: int
-    sha256: str
+WORKBOOK = "recon.xlsx"
+IN_WORKBOOK = ("recon_summary.csv", "recon_lines.csv", "recon_by_alias_tenant.csv", "recon_exceptions.csv")
+Frozen = Mapping[str, Mapping[str, bytes]]
+"""The files of closed months, by month, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What manifest.json says, and where the files are."""
+class Draft:
+    """A month's figures before anybody's name is under them."""
 
-    month: str
-    directory: Path
-    files: tuple[PackFile, ...]
-    controls: Mapping[str, str]
-    """Control totals as plain decimals, each of which the files agree on."""
     reconciliation: Reconciliation
+    owners: Table
+    corrections: Table
+    charges: tuple[Row, ...]
+    """Rows of CostAndUsage, corrections of closed months among them."""
+    documents: Mapping[str, Document]
+    previous: Mapping[str, bytes]
+    """The files of the last month that is closed before it; empty = there is none."""
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """Every file of the pack, the manifest last."""
-        return tuple(self.directory / name for name in (*(file.name for file in self.files), MANIFEST))
+    def month(self) -> str:
+        """Such as 2026-11."""
+        return self.reconciliation.month
+
+    @property
+    def figures(self) -> str:
+        """The hash of the figures: what a preparer signs, a reviewer confirms and closing freezes."""
+        tables = (pack.lines(self.reconciliation), self.owners, self.corrections, _charges(self.charges))
+        digests = [hashlib.sha256(csv_of(table.columns, table.rows)).hexdigest() for table in tables]
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """A month's files, the manifest last; nothing is on the disk yet."""
+
+    month: str
+    files: Mapping[str, bytes]
+    controls: Mapping[str, str]
+
+    @classmethod
+    def frozen(cls, month: str, files: Mapping[str, bytes]) -> "Pack":
+        """The pack that a closed month was frozen with."""
+        return cls(month=month, files=files, controls=json.loads(files[MANIFEST])["control_totals"])
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the manifest: it stands for the whole pack."""
+        return hashlib.sha256(self.files[MANIFEST]).hexdigest()
 
 
 class FolderTaken(ValueError):
     """The folder holds another month's files, which are not to be lost by a slip."""
 
 
-def write_month(client: Client, month: str, out_dir: Path, *, now: datetime) -> Manifest:
-    """Write recon_summary.csv, recon_lines.csv, recon_by_alias_tenant.csv and manifest.json into `out_dir`.
+def draft(client: Client, month: str, *, now: datetime, frozen: Frozen | None = None, corrected: bool = False) -> Draft:
+    """The month as the store has it now. `month` is a UTC month such as "2026-11"; `now` only guards against one that
+    has not begun (MonthInvalid).
 
-    `month` is a UTC month such as "2026-11"; `out_dir` is made where it is missing. Each file appears whole or not at
-    all, the manifest last. `now` only guards against a month that has not begun (MonthInvalid): nothing of it reaches
-    the files. Raises ControlBroken or IdentityBroken when totals disagree, FolderTaken for a folder that holds another
-    month; before anything is written.
+    `frozen` are the closed months before it; where it is the open month it takes what they have to be `corrected` by.
+    Raises IdentityBroken when totals disagree.
     """
     window = begun_month(month, now=now)
-    _refuse_another_month(out_dir, month)
-    reconciliation, tables = _tables(client, month, window)
-    controls = pack.controls(reconciliation, tables)
-    contents = {table.name: render(table.columns, table.rows) for table in tables}
-    files = tuple(
-        PackFile(table.name, len(table.rows), len(content), hashlib.sha256(content).hexdigest())
-        for table, content in zip(tables, contents.values(), strict=True)
+    whole, charged, owners, documents = _of_store(client, month, window)
+    rows = cost_and_usage.rows(window, charged, documents)
+    found = [_corrected(client, each, frozen or {}, window) for each in frozen or {} if corrected]
+    late = Table("recon_corrections.csv", corrections.COLUMNS, tuple(row for table, _ in found for row in table.rows))
+    rows += [row for _, more in found for row in more]
+    earlier = list((frozen or {}).values())
+    return Draft(
+        reconciliation=whole,
+        owners=owners,
+        corrections=late,
+        charges=tuple(rows),
+        documents=documents,
+        previous=earlier[-1] if earlier else {},
     )
-    manifest = Manifest(month=month, directory=out_dir, files=files, controls=controls, reconciliation=reconciliation)
+
+
+def render(given: Draft, signed: SignOff, cares: Mapping[str, Care], *, tool: str) -> Pack:
+    """The pack of that draft. Raises ControlBroken when totals that several files have differ between them."""
+    whole, closed_at = given.reconciliation, signed.closed_at
+    previous = hashlib.sha256(given.previous[MANIFEST]).hexdigest() if given.previous else ""
+    details = invoice_detail.rows(given.charges, given.documents, closed=closed_at is not None)
+    periods = invoice_detail.periods(whole.window, given.charges, closed_at=closed_at)
+    tables = [
+        pack.summary(whole, signed, _prior(given.previous), previous),
+        pack.lines(whole),
+        given.owners,
+        pack.exceptions(exceptions.findings(whole), cares),
+        given.corrections,
+        _charges(given.charges),
+        _table("focus_invoice_detail.csv", INVOICE_DETAIL, details),
+        _table("focus_billing_period.csv", BILLING_PERIOD, periods),
+    ]
+    controls = pack.controls(whole, tables)
+    by_name = {table.name: table for table in tables}
+    contents = {table.name: csv_of(table.columns, table.rows) for table in tables}
+    contents[WORKBOOK] = workbook.render(by_name[name] for name in IN_WORKBOOK)
+    counts = {table.name: len(table.rows) for table in tables}
+    files = tuple(PackFile.of(name, content, counts.get(name)) for name, content in contents.items())
+    said = manifest.text(whole, files, controls, signed, figures=given.figures, previous=given.previous, tool=tool)
+    return Pack(month=given.month, files={**contents, MANIFEST: said}, controls=controls)
+
+
+def write(made: Pack, out_dir: Path) -> tuple[Path, ...]:
+    """Put the pack into a folder, which is made where it is missing; returns the paths, the manifest last.
+
+    Each file appears whole or not at all. Raises FolderTaken for a folder that holds another month.
+    """
+    held = manifest.month_of(out_dir)
+    if held not in ("", made.month):
+        raise FolderTaken(f"{out_dir} holds the files of {held}; give {made.month} a folder of its own")
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / MANIFEST).unlink(missing_ok=True)  # It vouches for files that are about to change.
-    for name, content in contents.items():
+    for name, content in made.files.items():
         write_whole(out_dir / name, content)
-    write_whole(out_dir / MANIFEST, _as_json(manifest))
-    return manifest
+    return tuple(out_dir / name for name in made.files)
 
 
-def _refuse_another_month(out_dir: Path, month: str) -> None:
-    try:
-        held = json.loads((out_dir / MANIFEST).read_bytes()).get("month")
-    except (FileNotFoundError, ValueError, AttributeError):
-        return
-    if held != month:
-        raise FolderTaken(f"{out_dir} holds the files of {held}; give {month} a folder of its own")
+def _charges(rows: Sequence[Row]) -> Table:
+    return _table("focus_cost_and_usage.csv", COST_AND_USAGE, rows)
 
 
-def _tables(client: Client, month: str, window: Window) -> tuple[Reconciliation, list[Table]]:
+def _table(name: str, columns: tuple[str, ...], rows: Sequence[Row]) -> Table:
+    return Table(name, columns, tuple(tuple(row[column] for column in columns) for row in rows))
+
+
+def _prior(previous: Mapping[str, bytes]) -> Mapping[tuple[str, str], Prior]:
+    """What the month before said of each account."""
+    if not previous:
+        return {}
+    return {
+        (row["issuer"], row["billing_account_id"]): Prior(
+            Decimal(row["ledger_expected"]), Decimal(row["invoice_total"])
+        )
+        for row in corrections.texts(previous["recon_summary.csv"])
+    }
+
+
+def _corrected(client: Client, month: str, frozen: Frozen, into: Window) -> tuple[Table, list[Row]]:
+    """What became known of a closed month since, beyond what later packs have corrected."""
+    closed = month_window(month)
+    whole, charged, _, documents = _of_store(client, month, closed)
+    lines = pack.lines(whole)
+    charges = _charges(cost_and_usage.rows(closed, charged, documents))
+    was = frozen[month]
+    booked = [
+        row
+        for name, files in frozen.items()
+        if name > month
+        for row in corrections.texts(files["recon_corrections.csv"])
+        if row["closed_month"] == month
+    ]
+    charged_later = [
+        row
+        for name, files in frozen.items()
+        if name > month
+        for row in corrections.texts(files["focus_cost_and_usage.csv"])
+        if row["x_ClosedMonth"] == month
+    ]
+    then = [row for row in corrections.texts(was["focus_cost_and_usage.csv"]) if not row["x_ClosedMonth"]]
+    return (
+        corrections.lines(
+            month,
+            hashlib.sha256(was[MANIFEST]).hexdigest(),
+            now=corrections.texts(csv_of(lines.columns, lines.rows)),
+            frozen=corrections.texts(was["recon_lines.csv"]),
+            booked=booked,
+        ),
+        corrections.charges(
+            month,
+            into,
+            now=corrections.texts(csv_of(charges.columns, charges.rows)),
+            frozen=then,
+            booked=charged_later,
+        ),
+    )
+
+
+def _of_store(
+    client: Client, month: str, window: Window
+) -> tuple[Reconciliation, list[Charged], Table, dict[str, Document]]:
     invoiced = fetch_invoiced(client, window)
     attempts = sql.fetch(client, "recon_owners", **attempt_params(window))
     requests = sql.fetch(client, "recon_requests", since=window.since, until=window.until)
     owned = [OwnedGroup(_owner(row), evidence.attempt_group(row)) for row in attempts.iter_rows(named=True)]
-    reconciliation = assemble(month, window, invoiced, [each.attempts for each in owned])
-    billed = allocate_lines(reconciliation.lines, owned, rate_cards.book_of(invoiced.cards))
-    tables = [
-        pack.summary(reconciliation),
-        pack.lines(reconciliation),
-        pack.by_alias_tenant(billed, _activity(owned, requests)),
-    ]
-    return reconciliation, tables
+    whole = assemble(month, window, invoiced, [each.attempts for each in owned])
+    book = rate_cards.book_of(invoiced.cards)
+    shares = share_lines(whole.lines, owned, book)
+    charged = [Charged(line, share) for line, share in zip(whole.lines, shares, strict=True)]
+    owners = pack.by_alias_tenant(owner_sums(whole.lines, shares), _activity(owned, requests))
+    ids = sorted({name for line in whole.lines for name in line.import_ids})
+    found = sql.fetch(client, "pack_documents", import_ids=ids)
+    documents = {
+        row["import_id"]: Document(row["import_id"], row["imported_at"], _only(row["invoice_ids"]))
+        for row in found.iter_rows(named=True)
+    }
+    return whole, charged, owners, documents
+
+
+def _only(numbers: Sequence[str]) -> str:
+    """The one invoice that a file is of; "" = it names none, or several."""
+    return numbers[0] if len(numbers) == 1 else ""
 
 
 def _activity(owned: Iterable[OwnedGroup], requests: pl.DataFrame) -> dict[Owner, Activity]:
@@ -141,33 +270,3 @@ def _owner(row: Mapping[str, object]) -> Owner:
         fallback_depth=depth if isinstance(depth, int) else 0,
         fallback_reason=str(row["fallback_reason"]),
     )
-
-
-def _as_json(manifest: Manifest) -> bytes:
-    month = manifest.reconciliation
-    content = {
-        "format": FORMAT,
-        "month": manifest.month,
-        "period_start": f"{month.window.since:%Y-%m-%dT%H:%M:%SZ}",
-        "period_end": f"{month.window.until:%Y-%m-%dT%H:%M:%SZ}",
-        "time_zone": "UTC",
-        "currency": "USD",
-        "files": [
-            {"name": file.name, "rows": file.rows, "bytes": file.size_bytes, "sha256": file.sha256}
-            for file in manifest.files
-        ],
-        "control_totals": dict(manifest.controls),
-        "accounts": [
-            {
-                "provider": account.provider,
-                "account": account.account,
-                "status": account.status,
-                "unmeasured_attempts": account.unmeasured,
-                "unpriced_attempts": account.unpriced,
-            }
-            for account in month.accounts
-        ],
-        "rate_cards": list(month.card_ids),
-        "imports": list(month.import_ids),
-    }
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

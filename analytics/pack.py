@@ -3,17 +3,22 @@
 recon_summary.csv          one row an account
 recon_lines.csv            one row an account, UTC day, model and token class; sums to recon_summary.csv
 recon_by_alias_tenant.csv  one row an owner of cost; its billed_cost sums to the invoices
+recon_exceptions.csv       one row a part of a line that somebody has to look into, with its owner and note
+recon_corrections.csv      what became known of closed months since (analytics.corrections)
+focus_*.csv                the same month as FOCUS 1.4 (analytics.focus)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from analytics.allocation import NOBODY, Owner
+from analytics.exceptions import NOBODYS, Care, Finding
 from analytics.reconciliation.summary import Account, Reconciliation
 from analytics.reconciliation.variance import Line, VarianceClass, by_class, total
 from analytics.rfc4180 import Cell
-from gateway.domain.money import plain
+from gateway.domain.money import EXACT, plain
 from gateway.domain.usage import TokenClass
 
 PRICE_PLACES = Decimal(1).scaleb(-18)
@@ -54,15 +59,50 @@ class Activity:
 NOTHING = Activity(tokens={})
 
 
-def summary(month: Reconciliation) -> Table:
-    """One row an account: what the ledger expected, what the invoice says, and the classes between them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOff:
+    """How far the month's close is, and whose names are under it; "" and None = nobody's yet."""
+
+    state: str = "open"
+    prepared_by: str = ""
+    prepared_at: datetime | None = None
+    reviewed_by: str = ""
+    reviewed_at: datetime | None = None
+    closed_at: datetime | None = None
+
+
+UNSIGNED = SignOff()
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What the closed month before said of an account."""
+
+    expected: Decimal
+    invoiced: Decimal
+
+
+def summary(
+    month: Reconciliation,
+    signed: SignOff = UNSIGNED,
+    prior: Mapping[tuple[str, str], Prior] | None = None,
+    previous_sha256: str = "",
+) -> Table:
+    """One row an account: what the ledger expected, what the invoice says, and the classes between them.
+
+    accrual_amount is what the ledger expects and no invoice has yet; the prior period's are of its pack, if it is
+    closed.
+    """
     columns = (
         *("period_start", "period_end", "issuer", "billing_account_id", "currency", "ledger_expected", "invoice_total"),
         *("variance_total", *_VARIANCES, "tolerance", "rows", "match_status", "invoiced_days"),
-        *("unmeasured_attempts", "unpriced_attempts", "source_sha256"),
+        *("unmeasured_attempts", "unpriced_attempts", "prior_period_expected", "prior_period_invoice", "mom_change"),
+        *("accrual_amount", "prepared_by", "prepared_at", "reviewed_by", "reviewed_at", "source_sha256"),
+        "pack_sha256_prev",
     )
 
     def row(account: Account) -> tuple[Cell, ...]:
+        before = (prior or {}).get((account.provider, account.account))
         return (
             month.window.since,
             month.window.until,
@@ -79,7 +119,16 @@ def summary(month: Reconciliation) -> Table:
             account.invoiced_days,
             account.unmeasured,
             account.unpriced,
+            before.expected if before else None,
+            before.invoiced if before else None,
+            EXACT.subtract(account.invoiced, before.invoiced) if before else None,
+            account.metered if account.status == "no_invoice" else Decimal(0),
+            signed.prepared_by or None,
+            signed.prepared_at,
+            signed.reviewed_by or None,
+            signed.reviewed_at,
             " ".join(account.import_ids),
+            previous_sha256 or None,
         )
 
     return Table("recon_summary.csv", columns, tuple(row(account) for account in month.accounts))
@@ -149,6 +198,23 @@ def by_alias_tenant(billed: Mapping[Owner, Decimal], activity: Mapping[Owner, Ac
     return Table("recon_by_alias_tenant.csv", columns, tuple(rows))
 
 
+def exceptions(found: Iterable[Finding], cares: Mapping[str, Care]) -> Table:
+    """One row an exception, the largest first, with whom it belongs to."""
+    columns = (
+        *("exception_id", "variance_class", "amount", "issuer", "billing_account_id", "day", "model", "token_class"),
+        *("evidence_ref", "owner", "note"),
+    )
+
+    def row(each: Finding) -> tuple[Cell, ...]:
+        care, line = cares.get(each.exception_id, NOBODYS), each.line
+        return (
+            *(each.exception_id, each.part.variance_class.value, each.part.amount, line.provider, line.account),
+            *(line.day, line.model, line.token_class, each.part.evidence.reference(), care.owner, care.note),
+        )
+
+    return Table("recon_exceptions.csv", columns, tuple(row(each) for each in found))
+
+
 def controls(month: Reconciliation, tables: Sequence[Table]) -> dict[str, str]:
     """The control totals, each of which several files must agree on. Raises ControlBroken, naming both sides."""
     by_name = {table.name: table for table in tables}
@@ -172,10 +238,23 @@ def controls(month: Reconciliation, tables: Sequence[Table]) -> dict[str, str]:
     }
     for name, column in zip(VarianceClass, _VARIANCES, strict=True):
         sums[column] = [month.by_class[name], accounts.sum(column), detail.sum(column)]
+    sums |= _focus_controls(month, by_name)
     for quantity, each in sums.items():
         if len(set(each)) != 1:
             raise ControlBroken(f"{quantity} differs between the files: {', '.join(plain(value) for value in each)}")
     return {quantity: plain(each[0]) for quantity, each in sums.items()}
+
+
+def _focus_controls(month: Reconciliation, by_name: Mapping[str, Table]) -> dict[str, list[Decimal]]:
+    """What the corrections and the FOCUS files add to the controls, where the pack has them."""
+    if "focus_cost_and_usage.csv" not in by_name:
+        return {}
+    late, charges = by_name["recon_corrections.csv"].sum("cost_invoice"), by_name["focus_cost_and_usage.csv"]
+    at, month_at = charges.columns.index("BilledCost"), charges.columns.index("x_ClosedMonth")
+    charged_late = total(v for row in charges.rows if row[month_at] and isinstance(v := row[at], Decimal))
+    billed = EXACT.add(month.invoiced, late)
+    details = by_name["focus_invoice_detail.csv"].sum("BilledCost")
+    return {"corrections": [late, charged_late], "billed": [billed, charges.sum("BilledCost"), details]}
 
 
 def _price(line: Line) -> Decimal | None:

@@ -28,7 +28,7 @@ def render(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"a row has {len(row)} cells under {len(columns)} columns")
-        writer.writerow([_cell(value) for value in row])
+        writer.writerow([guarded(value) if isinstance(value, str) else text_of(value) for value in row])
     return text.getvalue().encode("utf-8")
 
 
@@ -55,12 +55,18 @@ def guarded(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def _cell(value: Cell) -> str:
+def unguarded(text: str) -> str:
+    """What `guarded` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_STARTS) else text
+
+
+def text_of(value: Cell) -> str:
+    """The one form of a value, without the guard that text gets in a file. Raises TypeError for a float."""
     match value:
         case None:
             return ""
         case str():
-            return guarded(value)
+            return value
         case bool():
             return "true" if value else "false"
         case int():

@@ -15,13 +15,15 @@ from gateway.domain import clock
 
 Month = Annotated[str | None, typer.Option("--month", help="UTC month, YYYY-MM; the current one if not given.")]
 
+packs = typer.Typer(help="Write a month's pack for finance, or verify one.", invoke_without_command=True)
+
 
 def register(app: typer.Typer) -> None:
     """Add the subcommands."""
     app.command("reconcile", help="Tie a month's invoices to what was metered. Exit 4 if something is unexplained.")(
         reconcile
     )
-    app.command("export", help="Write a month's reconciliation CSVs and their manifest.")(export)
+    app.add_typer(packs, name="export")
 
 
 def reconcile(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
@@ -54,24 +56,55 @@ def reconcile(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Jso
         raise typer.Exit(exits.OUTSIDE_TOLERANCE)
 
 
+@packs.callback()
 def export(
-    out: Annotated[Path, typer.Option("--out", help="The folder to write into; made if it is not there.")],
+    context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder to write into; made if it is not there. Required.")
+    ] = None,
     month: Month = None,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Write the three CSVs and manifest.json; two runs over the same facts give the same bytes."""
-    from analytics.exports import write_month
-    from deploy.store_access import writer
+    """Write the month's pack: of a closed month what it was frozen with, of any other what the facts say now."""
+    if context.invoked_subcommand:
+        return
+    if out is None:
+        raise typer.BadParameter("name the folder to write into", param_hint="--out")
+    from analytics.exports import write
+    from deploy.close import close_of
+    from deploy.control import control
 
     now = clock.utc_now()
     wanted = month_or_current(month, now)
-    manifest = write_month(writer(read(config)), wanted, out, now=now)
-    files = [str(path) for path in manifest.paths]
+    settings = read(config)
+    made = close_of(settings, control(settings)).pack(wanted, now=now)
+    files = [str(path) for path in write(made, out)]
     if as_json:
-        emit_json({"month": manifest.month, "files": files})
+        emit_json({"month": made.month, "files": files, "manifest_sha256": made.sha256})
     else:
         emit_rows(("file",), [(path,) for path in files])
+
+
+@packs.command("verify", help="Check a pack with nothing but the pack. Exit 3 with what is wrong.")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="The pack's folder.")],
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="The folder of the pack before it: the chain is checked too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hashes, sums between the files, and the chain."""
+    from analytics.pack_check import check
+
+    faults = check(folder, previous)
+    if as_json:
+        emit_json({"verified": not faults, "faults": [{"file": f.file, "words": f.words} for f in faults]})
+    for fault in faults:
+        say(f"tollway: {fault.file} {fault.words}")
+    if faults:
+        raise typer.Exit(exits.CHECK_FAILED)
+    say(f"tollway: the pack in {folder} is whole: every file is as it was written, and every total agrees")
 
 
 def month_or_current(month: str | None, now: datetime) -> str:

@@ -21,6 +21,8 @@ from analytics import audit, exports, rate_cards
 from analytics.invoices import import_file
 from analytics.reconciliation import reconcile_month
 from analytics.windows import Window
+from deploy.close import close_of
+from deploy.control import control
 from deploy.demo import vendors as at_vendors
 from deploy.demo.config import DemoFiles
 from deploy.demo.landing import Landing
@@ -174,7 +176,7 @@ class _Run:
         rate_cards.load(client, settings.file.routing().rate_cards.cards, now=now)
         invoices = _import_invoices(client, self.files, month, now)
         result = reconcile_month(client, month.name, now=now)
-        pack = exports.write_month(client, month.name, self.files.data / "exports" / month.name, now=now)
+        pack = close_of(settings, control(settings)).pack(month.name, now=now)
         attempts = sql.fetch(client, "demo_attempts", since=month.since, until=month.until).to_dicts()
         books = _books(self.files, month)
         return DemoReport(
@@ -196,7 +198,7 @@ class _Run:
             surcharge=sum((book.surcharge_usd for book in books), Decimal(0)),
             books=check_books(books, attempts),
             invoices=invoices,
-            files=pack.paths,
+            files=exports.write(pack, self.files.data / "exports" / month.name),
             urls=_urls(settings, self.files),
         )
 

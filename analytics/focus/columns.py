@@ -1,0 +1,78 @@
+"""The columns of the three FOCUS 1.4 files: the specification's first, in the order of the alphabet, then ours (x_).
+
+What the specification demands of each is data of its own test, not of this file.
+"""
+
+COST_AND_USAGE = (
+    "BilledCost",
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ChargeFrequency",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "ConsumedQuantity",
+    "ConsumedUnit",
+    "ContractedCost",
+    "ContractedUnitPrice",
+    "EffectiveCost",
+    "HostProviderName",
+    "InvoiceDetailId",
+    "InvoiceId",
+    "InvoiceIssuerName",
+    "ListCost",
+    "ListUnitPrice",
+    "PricingCategory",
+    "PricingQuantity",
+    "PricingUnit",
+    "ServiceCategory",
+    "ServiceName",
+    "ServiceProviderName",
+    "ServiceSubcategory",
+    "SkuId",
+    "SkuMeter",
+    "SkuPriceDetails",
+    "SkuPriceId",
+    "SubAccountId",
+    "SubAccountName",
+    "Tags",
+    "x_ClosedMonth",
+    "x_ConsumedQuantityDelta",
+)
+"""x_ClosedMonth is empty but on our corrections of a month that is closed; x_ConsumedQuantityDelta likewise."""
+
+INVOICE_DETAIL = (
+    "BilledCost",
+    "BillingAccountId",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "InvoiceDetailCreated",
+    "InvoiceDetailDescription",
+    "InvoiceDetailGrain",
+    "InvoiceDetailId",
+    "InvoiceDetailLastUpdated",
+    "InvoiceId",
+    "InvoiceIssueDate",
+    "InvoiceIssueStatus",
+    "InvoiceIssuerName",
+    "PaymentCurrency",
+    "PaymentDueDate",
+    "PaymentTerms",
+    "ReferenceInvoiceId",
+)
+
+BILLING_PERIOD = (
+    "BillingPeriodCreated",
+    "BillingPeriodEnd",
+    "BillingPeriodLastUpdated",
+    "BillingPeriodStart",
+    "BillingPeriodStatus",
+    "InvoiceIssuerName",
+)
