@@ -51,8 +51,8 @@ bench: $(STAMP) ## Measure CPU per unit of work, and mixed traffic in tiers and 
 bench-ingest: $(STAMP) ## Measure what landing a span costs, all included (SPANS=400000)
 	$(BIN)/python -m deploy.bench ingest $(if $(SPANS),--spans $(SPANS))
 
-bench-queries: $(STAMP) ## Ask what dashboards ask of 13 months of attempts (ATTEMPTS=100000000)
-	$(BIN)/python -m deploy.bench.queries --attempts $(or $(ATTEMPTS),100000000)
+bench-queries: $(STAMP) ## Ask what dashboards ask of 13 months of attempts (ATTEMPTS=100000000; DATA=DIR keeps them)
+	$(BIN)/python -m deploy.bench.queries --attempts $(or $(ATTEMPTS),100000000) $(if $(DATA),--data $(DATA))
 
 verify-emitters: $(STAMP) ## Drive other packages' telemetry for real, and rewrite its corpora where it changed
 	$(BIN)/python -m tests.emitters.verify $(EMITTERS)

@@ -1,51 +1,41 @@
-"""`python -m deploy.bench.queries [--attempts N]`: what dashboards ask of 13 months of attempts, and how long it takes.
+"""`python -m deploy.bench.queries [--attempts N] [--data DIR]`: what dashboards ask of 13 months of attempts.
 
-The attempts are made by the engine (50 tenants, 40 aliases, a share of fallbacks, errors and cancellations), landed in
-`spans` a day at a time and rolled up by the worker's own code; then every question is asked warm, through the functions
-that the pages call. Prints a table and the plan of the slowest statement. 100 million attempts take some 6 GB of disk.
+The attempts are made by the engine and rolled up by the worker's own code; then every question is asked warm, through
+the functions that the pages call. Prints a table and how the engine reads for the slowest. 100 million attempts take
+some 13 GB of disk; in a folder of one's own (`--data`) they are made once and asked as often as wished.
 """
 
 import argparse
-import subprocess
+import re
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 
 import sql
-from analytics import latency, rate_cards, rollups, spend
-from analytics.rollups import Grain, Slice
+from analytics import latency, rollups, spend
 from analytics.rollups.sources import day_of
 from analytics.windows import Window
-from deploy.bench.processes import free_port
+from deploy.bench import attempts
+from deploy.bench.attempts import DAYS, Asking
+from deploy.bench.processes import cpu_s
 from gateway.domain import clock
-from gateway.domain.rate_card import RateCard
-from gateway.domain.usage import TokenClass
-from sql import clients, credentials
-from sql.statements import bind
 
-NOW = datetime(2026, 11, 20, 14, 40, tzinfo=UTC)
-DAYS = 395
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from clickhouse_connect.driver.client import Client
+
+Question = Callable[["Client", Window, spend.Filters], object]
 ROUNDS = 10
-READY_WITHIN_S = 60.0
 TENANT = spend.Filters(tenants=["tenant-07"])
 ALIAS = spend.Filters(aliases=["alias-07"])
-WINDOWS = {
-    "13 months": Window(day_of(NOW) - timedelta(days=DAYS - 1), NOW),
-    "90 days": Window(day_of(NOW) - timedelta(days=90), NOW),
-    "this month": Window(day_of(NOW).replace(day=1), NOW),
-    "24 hours": Window(NOW - timedelta(hours=24), NOW),
-}
-QUESTIONS: dict[str, Callable[[Client, Window, spend.Filters], object]] = {
+QUESTIONS: dict[str, Question] = {
     "spend by day and depth": spend.by_day_depth,
     "spend by alias and tenant": spend.by_alias_tenant,
     "figures, and those before": spend.kpis,
@@ -53,168 +43,165 @@ QUESTIONS: dict[str, Callable[[Client, Window, spend.Filters], object]] = {
     "latency by day": lambda client, window, filters: latency.quantiles(client, window, latency.By.DAY, filters),
     "choices of the filters": lambda client, window, _: spend.choices(client, window),
 }
-STATEMENTS = {
-    "spend by day and depth": sql.load("spend_by_day_depth"),
-    "spend by alias and tenant": sql.load("spend_by_alias_tenant"),
-    "figures, and those before": sql.load("spend_figures"),
-    "latency by alias": sql.load("latency_buckets"),
-    "latency by day": sql.load("latency_buckets"),
-    "choices of the filters": sql.load("spend_choices"),
-}
-GRAINS = {"spend by alias and tenant": Grain.MONTH, "choices of the filters": Grain.MONTH}
+LONGEST = "13 months"
 SCOPES = {"all": spend.ALL, "one tenant": TENANT, "one alias": ALIAS}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One question of one window, and its times in ms, sorted."""
+class Case:
+    """What is asked, of when and of whom."""
 
     question: str
-    window: str
+    name: str
+    """The window's."""
+    window: Window
     scope: str
+
+    def put(self, client: "Client") -> None:
+        """Ask it."""
+        QUESTIONS[self.question](client, self.window, SCOPES[self.scope])
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement as it was sent."""
+
+    text: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Listening:
+    """Stands for a client, and remembers what it is asked."""
+
+    client: "Client"
+    asked: list[Statement] = field(default_factory=list)
+
+    @property
+    def server_settings(self) -> Mapping[str, Any]:
+        """The client's."""
+        return self.client.server_settings
+
+    def query_arrow(self, text: str, *, parameters: Mapping[str, object], settings: Mapping[str, str]) -> "pa.Table":
+        """As the client's."""
+        self.asked.append(Statement(text, parameters))
+        return self.client.query_arrow(text, parameters=dict(parameters), settings=dict(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A case's times in ms, sorted; the store's CPU time; what it read."""
+
+    case: Case
     times_ms: list[float]
+    cpu_ms: float
+    rows: int
+    bytes: int
+    statements: list[Statement]
 
     @property
     def p50_ms(self) -> float:
         """The median."""
         return self.times_ms[len(self.times_ms) // 2]
 
-    @property
-    def p95_ms(self) -> float:
-        """All but one in twenty are as quick; of so few rounds, all but the slowest."""
-        return self.times_ms[-2]
-
 
 def main() -> None:
     """Make the attempts, roll them up, ask, and print."""
     parser = argparse.ArgumentParser(prog="python -m deploy.bench.queries", description="Time what dashboards ask.")
     parser.add_argument("--attempts", type=int, default=100_000_000, help="how many, over 13 months")
-    parser.add_argument("--folder", type=Path, help="where the store lies; a temporary folder if not given")
+    parser.add_argument("--data", type=Path, help="where the store lies, and stays; a temporary folder if not given")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tollway-bench-", dir=chosen.folder) as folder:
-        _bench(Path(folder), chosen.attempts)
+    if chosen.data:
+        bench(chosen.data, chosen.attempts)
+    else:
+        with tempfile.TemporaryDirectory(prefix="tollway-bench-") as folder:
+            bench(Path(folder), chosen.attempts)
 
 
-def _bench(folder: Path, attempts: int) -> None:
-    port = free_port()
-    command = [sys.executable, "-m", "sql.embedded", "--data-dir", str(folder), "--listen", f"127.0.0.1:{port}"]
-    store = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        writer = _writer(url, folder)
-        reader = clients.reader(url, credentials.read(folder, credentials.READER))
-        _fill(writer, attempts)
-        asked = [_ask(reader, *one) for one in _matrix()]
-        _print(writer, asked)
-    finally:
-        store.terminate()
-        store.wait(60)
+def bench(folder: Path, count: int) -> None:
+    """Have `count` attempts in the store in `folder`, ask everything and print what it cost."""
+    with attempts.store(folder) as store:
+        made = attempts.make(store.writer, count, now=clock.utc_now())
+        if made.days:
+            _roll_up(store, made.until)
+        report(store.writer, [ask(store, case, ROUNDS) for case in cases(made.until)], Console(width=140))
 
 
-def _matrix() -> list[tuple[str, str, str]]:
+def cases(now: datetime) -> list[Case]:
     """Every question of every window, and of the longest one for one tenant and one alias too."""
-    longest = next(iter(WINDOWS))
     return [
-        (question, window, scope)
+        Case(question, name, window, scope)
         for question in QUESTIONS
-        for window in WINDOWS
+        for name, window in _windows(now).items()
         for scope in SCOPES
-        if scope == "all" or (window == longest and not question.startswith("choices"))
+        if scope == "all" or (name == LONGEST and not question.startswith("choices"))
     ]
 
 
-def _writer(url: str, folder: Path) -> Client:
-    """Once the store answers, which takes some seconds."""
-    deadline = clock.monotonic() + READY_WITHIN_S
-    while True:
-        try:
-            return clients.writer(url, credentials.read(folder, credentials.WRITER))
-        except (ClickHouseError, OSError, credentials.CredentialsError):
-            if clock.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+def _windows(now: datetime) -> dict[str, Window]:
+    today = day_of(now)
+    return {
+        LONGEST: Window(today - timedelta(days=DAYS - 1), now),
+        "90 days": Window(today - timedelta(days=90), now),
+        "this month": Window(today.replace(day=1), now),
+        "24 hours": Window(now - timedelta(hours=24), now),
+    }
 
 
-def _fill(client: Client, attempts: int) -> None:
-    sql.migrate(client, now=clock.utc_now())
-    rate_cards.load(client, _cards(), now=NOW)
+def _roll_up(store: Asking, now: datetime) -> None:
+    for look in ("rolled up", "a look at every day", "a look since yesterday"):
+        began, burnt = clock.monotonic(), cpu_s(store.pid)
+        done = rollups.catch_up(store.writer, now=now, whole=look != "a look since yesterday")
+        cost = f"{clock.monotonic() - began:.2f} s, {cpu_s(store.pid) - burnt:.2f} s of CPU"
+        sys.stderr.write(f"{look}: {cost}; {done or 'nothing was stale'}\n")
+
+
+def ask(store: Asking, case: Case, rounds: int) -> Asked:
+    """Warm it up, and ask it so many times."""
+    listening = Listening(store.reader)
+    case.put(cast("Client", listening))
+    burnt = cpu_s(store.pid)
+    times = sorted(_timed_ms(store.reader, case) for _ in range(rounds))
+    cpu_ms = 1000 * (cpu_s(store.pid) - burnt) / rounds
+    read = [store.reader.query(one.text, parameters=dict(one.parameters)).summary for one in listening.asked]
+    rows, volume = (sum(int(one[name]) for one in read) for name in ("read_rows", "read_bytes"))
+    return Asked(case, times, cpu_ms, rows, volume, listening.asked)
+
+
+def _timed_ms(client: "Client", case: Case) -> float:
     began = clock.monotonic()
-    for number in range(DAYS):
-        day = (day_of(NOW) - timedelta(days=number)).date()
-        sql.execute(client, "bench_attempts", day=day, rows=attempts // DAYS, until=NOW)
-        if number % 30 == 0:
-            sys.stderr.write(f"{number + 1} days made after {clock.monotonic() - began:.0f} s\n")
-    began = clock.monotonic()
-    done = rollups.catch_up(client, now=NOW)
-    sys.stderr.write(f"rolled up in {clock.monotonic() - began:.0f} s: {done}\n")
-    for whole in (True, False):
-        began = clock.monotonic()
-        rollups.catch_up(client, now=NOW, whole=whole)
-        look = "every day" if whole else "since yesterday"
-        sys.stderr.write(f"a look at {look} that finds nothing stale: {1000 * (clock.monotonic() - began):.0f} ms\n")
+    case.put(client)
+    return 1000 * (clock.monotonic() - began)
 
 
-def _cards() -> list[RateCard]:
-    return [
-        RateCard(
-            provider=f"vendor-{vendor}",
-            model=f"model-{model}",
-            currency="USD",
-            effective_from=datetime(2025, 1, 1, tzinfo=UTC),
-            per_million={
-                TokenClass.INPUT_UNCACHED: Decimal("0.15") * (model + 1),
-                TokenClass.CACHE_READ: Decimal("0.075") * (model + 1),
-                TokenClass.OUTPUT: Decimal("0.60") * (model + 1),
-            },
-        )
-        for vendor in range(4)
-        for model in range(10)
-    ]
-
-
-def _ask(client: Client, question: str, window: str, scope: str) -> Asked:
-    times = []
-    for _ in range(ROUNDS + 2):
-        began = clock.monotonic()
-        QUESTIONS[question](client, WINDOWS[window], SCOPES[scope])
-        times.append(1000 * (clock.monotonic() - began))
-    return Asked(question, window, scope, sorted(times[2:]))
-
-
-def _print(client: Client, asked: list[Asked]) -> None:
-    table = Table("question", "window", "scope", "p50 ms", "p95 ms")
+def report(client: "Client", asked: list[Asked], console: Console) -> None:
+    """A table of all, the sizes of the tables, and how the engine reads for the slowest."""
+    table = Table("question", "window", "scope", "p50 ms", "max ms", "CPU ms", "statements", "rows", "MB")
     for one in asked:
-        table.add_row(one.question, one.window, one.scope, f"{one.p50_ms:.0f}", f"{one.p95_ms:.0f}")
-    console = Console(width=120)
+        figures = (f"{one.p50_ms:.0f}", f"{one.times_ms[-1]:.0f}", f"{one.cpu_ms:.0f}", f"{len(one.statements)}")
+        table.add_row(
+            one.case.question, one.case.name, one.case.scope, *figures, f"{one.rows:,}", f"{one.bytes / 1e6:.1f}"
+        )
     console.print(table)
-    sizes = sql.fetch(client, "bench_sizes")
-    console.print(sizes)
+    console.print(sql.fetch(client, "bench_sizes"))
     slowest = max(asked, key=lambda one: one.p50_ms)
-    console.print(f"slowest: {slowest.question}, {slowest.window}, {slowest.scope}; of its parts:")
-    for part in rollups.slices(
-        WINDOWS[slowest.window], rollups.reach(client), GRAINS.get(slowest.question, Grain.TOTAL)
-    ):
-        console.print(f"  {part.cells or 'facts'} from {part.since:%Y-%m-%dT%H:%M} until {part.until:%Y-%m-%dT%H:%M}")
-        for line in _plan(client, slowest, part):
+    console.print(f"slowest: {slowest.case.question}, {slowest.case.name}, {slowest.case.scope}; its statements:")
+    for statement in slowest.statements:
+        given = ", ".join(f"{name} {value}" for name, value in statement.parameters.items() if value != [])
+        console.print(f"  {statement.text.splitlines()[0]} {given}", highlight=False)
+        for line in _plan(client, statement):
             console.print(f"    {line}", highlight=False)
 
 
-def _plan(client: Client, slowest: Asked, part: Slice) -> list[str]:
-    """How the engine reads that part: tables, indexes and how much of them is left."""
-    statement = sql.load("spend_open") if part.cells is None else STATEMENTS[slowest.question]
-    filters = SCOPES[slowest.scope]
-    given = {
-        "cells": part.cells or "rollup_facts",
-        "since": part.since,
-        "until": part.until,
-        "by": "alias",
-        "tenants": list(filters.tenants),
-        "aliases": list(filters.aliases),
-        "providers": [],
-        "accounts": [],
-    }
-    params = bind(statement, {name: given[name] for name in statement.params})
-    return [row[0] for row in client.query(f"EXPLAIN indexes = 1 {statement.text}", parameters=params).result_rows]
+def _plan(client: "Client", statement: Statement) -> list[str]:
+    """Which tables the engine reads, and how many of their parts and granules each index leaves."""
+    explain = f"EXPLAIN indexes = 1, description = 0 {statement.text}"
+    rows = client.query(explain, parameters=dict(statement.parameters)).result_rows
+    return [
+        line
+        for (line,) in rows
+        if re.search(r"\b(ReadFrom|Join|Aggregating|Indexes|Keys|Parts|Granules)|Condition", line)
+    ]
 
 
 if __name__ == "__main__":
