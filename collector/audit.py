@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collector.batches import Batch
 from collector.books import Account
-from collector.ledger import START, SUFFIX, Kind, LedgerState, OpenBatch, plan_from_json, split_entry
+from collector.ledger import START, SUFFIX, Kind, LedgerState, OpenBatch, enter_end, plan_from_json, split_entry
 from gateway.domain.segments import read_records
 
 
@@ -131,5 +131,8 @@ def _enter(found: Entries, kind: int, raw: bytes, *, first: bool) -> None:
             found.split.add(entry["batch_id"])
             state.split(entry["batch_id"], [Batch.from_json(child) for child in entry["children"]])
         case Kind.END if one := state.open.get(entry["batch_id"]):
-            found.ended[one.batch.batch_id] = Ended(one.batch, int(entry["stored"]), int(entry["parked"]))
-            state.end(one.batch.batch_id, stored=int(entry["stored"]), parked=int(entry["parked"]))
+            enter_end(state, entry)
+            row = state.untold[one.batch.segment, one.batch.sender, one.batch.batch_id]
+            found.ended[one.batch.batch_id] = Ended(one.batch, sum(row.stored.values()), row.parked)
+        case Kind.TOLD:
+            state.untold.clear()

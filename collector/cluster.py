@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 import sql
 from collector.batches import Batch
 from collector.ledger import OpenBatch
+from collector.ledger_rows import LedgerRow
 from collector.settings import Cluster
 from collector.store import ClickHouseStore, StoreDown
-from collector.verdicts import Declined, InsertOutcome, Uncertain
+from collector.verdicts import Counted, Declined, InsertOutcome, Uncertain
 from sql import fitness
-from sql.placement import Placement
+from sql.placement import DATABASE, Placement
 
 if TYPE_CHECKING:
-    import polars as pl
     from clickhouse_connect.driver.client import Client
 
 Answer = TypeVar("Answer")
@@ -36,14 +36,10 @@ class Shard:
             self._next()
         return outcome
 
-    def count(self, batch: OpenBatch) -> tuple[int, bool]:
+    def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
         """As ClickHouseStore's. What runs on a replica that is not reached does not count: its token is the shard's."""
         running = any(self._runs(replica, batch) for replica in self._replicas)
-        return self._first(lambda replica: self._look(replica, batch.batch)[0]), running
-
-    def claimed_otherwise(self, batch: Batch) -> int:
-        """As ClickHouseStore's."""
-        return self._first(lambda replica: self._look(replica, batch)[1])
+        return self._first(lambda replica: self._look(replica, batch.batch)), running
 
     def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
         """As ClickHouseStore's, of all that the shard took."""
@@ -71,12 +67,12 @@ class Shard:
             return False
 
     @staticmethod
-    def _look(replica: ClickHouseStore, batch: Batch) -> tuple[int, int]:
-        """Spans and falsely claimed spans of a batch; a replica that lacks any gets what its shard has first."""
-        found = _counts(replica, batch)
-        if found[0] < batch.rows:
+    def _look(replica: ClickHouseStore, batch: Batch) -> Counted:
+        """What there is of a batch; a replica that lacks any of it gets what its shard has first."""
+        found = replica.found(batch)
+        if found.spans < batch.rows:
             replica.ask(lambda client: sql.execute(client, "collector_sync_replica"))
-            found = _counts(replica, batch)
+            found = replica.found(batch)
         return found
 
     def _first(self, question: Callable[[ClickHouseStore], Answer]) -> Answer:
@@ -107,13 +103,9 @@ class ClusterStore:
         except StoreDown as unknown:
             return Declined(str(unknown))
 
-    def count(self, batch: OpenBatch) -> tuple[int, bool]:
-        """How many rows of the batch its shard has, and whether an insert of it runs still. Raises StoreDown."""
+    def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
+        """What its shard has of the batch, and whether an insert of it runs still. Raises StoreDown."""
         return self._shard(batch.batch).count(batch)
-
-    def claimed_otherwise(self, batch: Batch) -> int:
-        """How many spans of a batch that landed claim another tenant than their sender's. Raises StoreDown."""
-        return self._shard(batch).claimed_otherwise(batch)
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         """The keys of all spans that any shard received since then. Raises StoreDown."""
@@ -129,6 +121,10 @@ class ClusterStore:
         """Delete the rows of batches received on that moment's day, in every shard. Raises StoreDown."""
         for shard in self._shards.values():
             shard.delete_batches(batch_ids, received_ms=received_ms)
+
+    def tell(self, rows: Sequence[LedgerRow], *, spool: str, now_ms: int) -> None:
+        """Tell the store what the ledger of that spool has, once for all shards. Raises StoreDown."""
+        self._over_all.tell(rows, spool=spool, now_ms=now_ms)
 
     def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
         """Tell who derives from the facts that old rows gave way to new: their names, by the new. Raises StoreDown."""
@@ -157,22 +153,18 @@ def store_of(connect: "Callable[[str], Client]", url: str, cluster: Cluster | No
     """
     placement = Placement(cluster.name if cluster else "")
 
-    def server(url: str, shard: str = "") -> ClickHouseStore:
+    def server(url: str, shard: str = "", facts: str = DATABASE) -> ClickHouseStore:
         def examine(client: "Client") -> None:
             fitness.require(client, placement, shard=shard, shards=len(cluster.shards) if cluster else 0)
             fitness.prove(client, placement)
 
-        return ClickHouseStore(lambda: connect(url), quorum=cluster.quorum if cluster else "", examine=examine)
+        quorum = cluster.quorum if cluster else ""
+        return ClickHouseStore(lambda: connect(url), facts=facts, quorum=quorum, examine=examine)
 
     if cluster is None:
         return server(url)
-    shards = {name: Shard([server(replica, name) for replica in urls]) for name, urls in cluster.shards.items()}
+    shards = {
+        name: Shard([server(replica, name, placement.facts) for replica in urls])
+        for name, urls in cluster.shards.items()
+    }
     return ClusterStore(server(url), shards)
-
-
-def _counts(replica: ClickHouseStore, batch: Batch) -> tuple[int, int]:
-    frame: pl.DataFrame = replica.ask(
-        lambda client: sql.fetch(client, "collector_count_in_shard", batch_id=batch.batch_id)
-    )
-    spans, claimed = frame.row(0)
-    return int(spans), int(claimed)

@@ -4,7 +4,9 @@ Killed at any moment, the next start goes on from the ledger: a batch without an
 is inserted again. While the store is away nothing is taken, so the segments behind grow instead of growing in number.
 """
 
+import contextlib
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +31,11 @@ from collector.verdicts import backoff_s
 log = logging.getLogger("tollway.collector.lander")
 
 TAKE_S = 0.2
+TELL_S = 5.0
+TELL_ROWS = 500
+"""The store is told what the ledger has after that time, or as soon as it is that many rows."""
+UNTOLD_MAX = 50_000
+"""Rows; beyond it nothing new is planned, so that memory stays bounded while the store does not take them."""
 TIDY_S = 1.0
 """The longest wait: kept segments have to make room in time, though the store be away."""
 
@@ -97,6 +104,8 @@ class Lander:
         self._restored = False
         self._aside_first = False
         self._away_until = 0.0
+        self._tell_at = clocks.monotonic() + TELL_S
+        self._tell_failed = False
         self._failures = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="land", daemon=True)
@@ -124,9 +133,11 @@ class Lander:
         if now < self._away_until:
             return self._away_until - now
         self._restore()
+        self._tell(now)
         work = next_work(self._works, now, aside_first=self._aside_first)
         if work is None or (work.aside and not self._aside_first):
-            if len(self._works) >= self._limits.set_aside_max:
+            untold = len(self._ledger.state.untold)
+            if len(self._works) >= self._limits.set_aside_max or untold >= UNTOLD_MAX:
                 wait_s = TAKE_S
             elif self._plan_next(0.0 if work else TAKE_S):
                 return 0.0
@@ -150,7 +161,24 @@ class Lander:
                 wait_s = self._leave("landing failed")
             if wait_s:
                 self._stopping.wait(min(wait_s, TIDY_S))
+        with contextlib.suppress(Exception):
+            self._tell(math.inf)  # What is not told now, the next start tells.
         self._store.close()
+
+    def _tell(self, now: float) -> None:
+        """Tell the store what the ledger has, when it is time; nothing waits for that."""
+        rows = tuple(self._ledger.state.untold.values())
+        if not rows or (now < self._tell_at and (len(rows) < TELL_ROWS or self._tell_failed)):
+            return
+        self._tell_at = now + TELL_S
+        try:
+            self._store.tell(rows, spool=self._spool_id, now_ms=self._clocks.now_ms())
+        except StoreDown as down:
+            self._tell_failed = True
+            log.warning("the store is not told of %d rows of the ledger yet: %s", len(rows), down)
+            return
+        self._tell_failed = False
+        self._ledger.told()
 
     def _restore(self) -> None:
         """Learn from the store what the ledger does not know, once."""

@@ -3,11 +3,14 @@
 An insert's token alone is not exactly-once, so each segment's plan is fsynced before its first insert, and each batch's
 end after it was counted in the store. A batch that was begun and has no end is read back before anything else is done
 with it. The plans also carry the keys of their spans and the digests of their bodies: the horizon's memory.
+
+The store gets a copy of what is here, a row each (`ledger_rows`), a few seconds later; an entry says up to where it was
+told, and no file goes before that.
 """
 
 import logging
 import struct
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
@@ -15,8 +18,10 @@ from typing import Any
 
 import orjson
 
+from collector import ledger_rows
 from collector.batches import Batch
 from collector.books import Account
+from collector.ledger_rows import Key, LedgerRow
 from collector.otlp import KEY_BYTES
 from collector.planning import Body, SegmentPlan
 from gateway.domain.segments import SegmentWriter, read_records, record_start, sync_folder
@@ -39,6 +44,8 @@ class Kind(IntEnum):
     SPLIT = 4
     """A batch becomes two."""
     END = 5
+    TOLD = 6
+    """The store was told of everything before this."""
 
 
 START = record_start(Kind, rb"....\{")
@@ -69,19 +76,24 @@ class LedgerState:
     """Of planned segments only; `pending` are the rows of open batches."""
     landed: dict[int, list[Batch]] = field(default_factory=dict)
     """The batches that landed whole, by segment, of segments that are not released yet."""
+    untold: dict[Key, LedgerRow] = field(default_factory=dict)
+    """What the store was not told of yet."""
 
     def plan(self, plan: SegmentPlan) -> None:
         """Enter a plan; a second time changes nothing."""
         if plan.segment in self.planned:
             return
         self.planned.add(plan.segment)
+        for sender, spans in plan.received.items():
+            self._enter(sender, received=spans)
         for sender, spans in plan.duplicates.items():
-            self._enter(sender, received=spans, duplicate=spans)
+            self._enter(sender, duplicate=spans)
         for sender, spans in plan.damaged.items():
-            self._enter(sender, received=spans, parked=spans)
+            self._enter(sender, parked=spans)
         for batch in plan.batches:
             self.open[batch.batch_id] = OpenBatch(batch)
-            self._enter(batch.sender, received=batch.rows, pending=batch.rows)
+            self._enter(batch.sender, pending=batch.rows)
+        self._tell(ledger_rows.planned(plan))
 
     def attempt(self, batch_id: str, attempt: int) -> None:
         """Enter a new token."""
@@ -90,16 +102,23 @@ class LedgerState:
 
     def split(self, batch_id: str, children: Sequence[Batch]) -> None:
         """Enter the two batches that one became."""
-        if self.open.pop(batch_id, None):
+        parent = self.open.pop(batch_id, None)
+        if parent:
             self.open.update((child.batch_id, OpenBatch(child)) for child in children)
+            self._tell(ledger_rows.split(parent.batch, children))
 
-    def end(self, batch_id: str, *, stored: int, parked: int) -> None:
-        """Enter a batch's end."""
+    def end(self, batch_id: str, *, stored: Mapping[str, int], parked: int, reason: str = "") -> None:
+        """Enter a batch's end: how many of its spans the store has, by tenant, and how many are parked."""
         ended = self.open.pop(batch_id, None)
         if ended:
-            if stored == ended.batch.rows:
+            spans = sum(stored.values())
+            if spans == ended.batch.rows:
                 self.landed.setdefault(ended.batch.segment, []).append(ended.batch)
-            self._enter(ended.batch.sender, stored=stored, parked=parked, pending=-ended.batch.rows)
+            self._enter(ended.batch.sender, stored=spans, parked=parked, pending=-ended.batch.rows)
+            self._tell([ledger_rows.ended(ended.batch, stored=stored, parked=parked, reason=reason)])
+
+    def _tell(self, rows: Iterable[LedgerRow]) -> None:
+        self.untold.update((row.key, row) for row in rows)
 
     def _enter(self, sender: str, **move: int) -> None:
         self.accounts[sender] = self.accounts.get(sender, Account()).moved(**move)
@@ -130,6 +149,8 @@ class Ledger:
         self.damaged = False
         """Whether entries could not be read: then the ledger vouches for nothing before this start."""
         self._files: list[_File] = []
+        self._untold_since: _File | None = None
+        """The first file with something that the store was not told of."""
         paths = sorted(folder.glob(f"*{SUFFIX}"))
         for path in paths:
             self._replay(path, remember)
@@ -145,10 +166,12 @@ class Ledger:
             "segment": plan.segment,
             "received_ms": plan.received_ms,
             "batches": [batch.as_json() for batch in plan.batches],
+            "received": plan.received,
+            "tenants": plan.tenants,
             "duplicates": plan.duplicates,
             "damaged": plan.damaged,
             "keys": {sender: len(keys) // KEY_BYTES for sender, keys in plan.keys.items()},
-            "bodies": [(body.sender, body.digest.hex(), body.spans) for body in plan.bodies],
+            "bodies": [(body.sender, body.digest.hex(), *body[2:]) for body in plan.bodies],
         }
         self._write(Kind.PLAN, header, *plan.keys.values())
         self.state.plan(plan)
@@ -165,10 +188,19 @@ class Ledger:
         self._write(Kind.SPLIT, {"batch_id": batch_id, "children": [child.as_json() for child in children]})
         self.state.split(batch_id, children)
 
-    def end(self, batch_id: str, *, stored: int, parked: int, reason: str = "") -> None:
-        """Enter a batch's end: how many of its spans the store has, how many are parked, and why. Raises OSError."""
+    def end(self, batch_id: str, *, stored: Mapping[str, int], parked: int, reason: str = "") -> None:
+        """Enter a batch's end: how many of its spans the store has, by tenant, and how many are parked, and why.
+
+        Raises OSError.
+        """
         self._write(Kind.END, {"batch_id": batch_id, "stored": stored, "parked": parked, "reason": reason})
-        self.state.end(batch_id, stored=stored, parked=parked)
+        self.state.end(batch_id, stored=stored, parked=parked, reason=reason)
+
+    def told(self) -> None:
+        """Enter that the store was told of all that is `state.untold`. Raises OSError."""
+        self._write(Kind.TOLD, {})
+        self.state.untold.clear()
+        self._untold_since = None
 
     def released(self, segment: int) -> list[Batch]:
         """Forget which batches of a segment landed; those batches."""
@@ -178,7 +210,10 @@ class Ledger:
         """Delete files whose every plan is older, ended, and whose segments are not on disk any more."""
         needed = {open_batch.batch.segment for open_batch in self.state.open.values()} | on_disk
         while (
-            len(self._files) > 1 and self._files[0].newest_ms < keep_since_ms and not self._files[0].segments & needed
+            len(self._files) > 1
+            and self._files[0].newest_ms < keep_since_ms
+            and not self._files[0].segments & needed
+            and self._files[0] is not self._untold_since
         ):
             oldest = self._files.pop(0)
             oldest.path.unlink(missing_ok=True)
@@ -200,6 +235,7 @@ class Ledger:
         self._writer.append(kind, b"".join((LENGTH.pack(len(text)), text, *blobs)))
         self._writer.sync()
         self._suspect = False
+        self._untold_since = self._untold_since or self._files[-1]
 
     def _open_file(self) -> SegmentWriter:
         number = int(self._files[-1].path.name.removesuffix(SUFFIX)) + 1 if self._files else 1
@@ -224,6 +260,7 @@ class Ledger:
             log.warning("ledger file %s: %d damaged, %d torn bytes", path.name, len(found.corrupt), found.torn_bytes)
         for record in found.records:
             try:
+                self._untold_since = self._untold_since or file
                 for plan in self._enter(record.kind, record.payload):
                     file.segments.add(plan.segment)
                     file.newest_ms = max(file.newest_ms, plan.received_ms)
@@ -250,7 +287,10 @@ class Ledger:
             case Kind.SPLIT:
                 self.state.split(entry["batch_id"], [Batch.from_json(child) for child in entry["children"]])
             case Kind.END:
-                self.state.end(entry["batch_id"], stored=int(entry["stored"]), parked=int(entry["parked"]))
+                enter_end(self.state, entry)
+            case Kind.TOLD:
+                self.state.untold.clear()
+                self._untold_since = None
             case _:
                 raise ValueError(f"kind {kind}")
 
@@ -261,6 +301,18 @@ def split_entry(raw: bytes) -> tuple[dict[str, Any], bytes]:
     return orjson.loads(raw[LENGTH.size : LENGTH.size + length]), raw[LENGTH.size + length :]
 
 
+def enter_end(state: LedgerState, entry: Mapping[str, Any]) -> None:
+    """Enter an END; an older one says how many spans landed and not whose they are.
+
+    Raises KeyError, TypeError or ValueError.
+    """
+    stored = entry["stored"]
+    if not isinstance(stored, dict):
+        opened = state.open.get(entry["batch_id"])
+        stored = {(opened.batch.tenant or "") if opened else "": int(stored)}
+    state.end(entry["batch_id"], stored=stored, parked=int(entry["parked"]), reason=str(entry.get("reason", "")))
+
+
 def _account_json(account: Account) -> dict[str, int]:
     return {name: getattr(account, name) for name in account.__slots__}
 
@@ -269,18 +321,30 @@ def plan_from_json(raw: Mapping[str, object], keys: bytes) -> SegmentPlan:
     """The plan that an entry tells of. Raises KeyError, TypeError or ValueError."""
     counts: Mapping[str, int] = raw["keys"]  # type: ignore[assignment]
     batches: Sequence[Mapping[str, object]] = raw["batches"]  # type: ignore[assignment]
-    bodies: Sequence[tuple[str, str, int]] = raw["bodies"]  # type: ignore[assignment]
+    bodies: Sequence[tuple[str, str, int, *tuple[int, ...]]] = raw["bodies"]  # type: ignore[assignment]
     by_sender: dict[str, bytes] = {}
     start = 0
     for sender, count in counts.items():
         by_sender[sender] = keys[start : start + count * KEY_BYTES]
         start += count * KEY_BYTES
+    parts = tuple(Batch.from_json(batch) for batch in batches)
+    duplicates, damaged = dict(raw["duplicates"]), dict(raw["damaged"])  # type: ignore[call-overload]
     return SegmentPlan(
         segment=int(raw["segment"]),  # type: ignore[call-overload]
         received_ms=int(raw["received_ms"]),  # type: ignore[call-overload]
-        batches=tuple(Batch.from_json(batch) for batch in batches),
-        duplicates=dict(raw["duplicates"]),  # type: ignore[call-overload]
-        damaged=dict(raw["damaged"]),  # type: ignore[call-overload]
+        batches=parts,
+        received=dict(raw.get("received") or _received(parts, duplicates, damaged)),  # type: ignore[call-overload]
+        tenants=dict(raw.get("tenants", {})),  # type: ignore[call-overload]
+        duplicates=duplicates,
+        damaged=damaged,
         keys=by_sender,
-        bodies=tuple(Body(sender, bytes.fromhex(body_digest), spans) for sender, body_digest, spans in bodies),
+        bodies=tuple(Body(sender, bytes.fromhex(digest), *counts) for sender, digest, *counts in bodies),
     )
+
+
+def _received(batches: Sequence[Batch], *counted: Mapping[str, int]) -> dict[str, int]:
+    """Of a plan of an older ledger, which does not say it: what became of its spans, together."""
+    received: dict[str, int] = {}
+    for sender, spans in (*((batch.sender, batch.rows) for batch in batches), *(i for c in counted for i in c.items())):
+        received[sender] = received.get(sender, 0) + spans
+    return received

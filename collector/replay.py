@@ -30,6 +30,7 @@ from collector.spool import KEPT
 from collector.steps import Again, BatchWaits, Ended, Work
 from collector.store import StoreDown
 from collector.verdicts import (
+    Counted,
     DataRefused,
     Declined,
     InsertAgain,
@@ -63,8 +64,8 @@ class Store(Protocol):
     def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
         """Insert a batch under its token; what the store does is an outcome, never an exception."""
 
-    def count(self, batch: OpenBatch) -> tuple[int, bool]:
-        """How many rows of the batch are there, and whether an insert of it runs still. Raises StoreDown."""
+    def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
+        """What there is of the batch, and whether an insert of it runs still. Raises StoreDown."""
 
     def count_batches(self, batch_ids: Sequence[str]) -> Mapping[str, int]:
         """How many rows of each are there; one without rows may be missing. Raises StoreDown."""
@@ -283,7 +284,7 @@ class Replay:
     def _count(self, work: Work) -> Step:
         batch = work.open.batch
         found, running = self._asked(lambda: self._store.count(work.open))
-        verdict = read_back(rows=batch.rows, found=found, running=running, certain=work.certain)
+        verdict = read_back(rows=batch.rows, found=found.spans, running=running, certain=work.certain)
         match verdict:
             case Landed():
                 return Ended()

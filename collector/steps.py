@@ -4,17 +4,19 @@ Does what verdicts.py says, and writes the ledger before anything that could not
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, assert_never
 
 from collector.batches import Batch, PayloadLost, SegmentContent, halves, parted, payload
 from collector.books import Books
 from collector.ledger import Ledger, OpenBatch
+from collector.ledger_rows import LedgerRow
 from collector.metrics import LandingMetrics
 from collector.parking import Parking
 from collector.store import StoreDown
 from collector.verdicts import (
+    Counted,
     DataRefused,
     Declined,
     InsertAgain,
@@ -30,6 +32,8 @@ from collector.verdicts import (
 
 log = logging.getLogger("tollway.collector.lander")
 
+NOTHING = Counted({})
+
 
 class Store(Protocol):
     """What landing needs of the store."""
@@ -37,14 +41,14 @@ class Store(Protocol):
     def insert(self, batch: OpenBatch, otlp: bytes) -> InsertOutcome:
         """Insert a batch under its token; what the store does is an outcome, never an exception."""
 
-    def count(self, batch: OpenBatch) -> tuple[int, bool]:
-        """How many rows of the batch are there, and whether an insert of it runs still. Raises StoreDown."""
-
-    def claimed_otherwise(self, batch: Batch) -> int:
-        """How many spans of a batch that landed claim another tenant than their sender's. Raises StoreDown."""
+    def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
+        """What there is of the batch, and whether an insert of it runs still. Raises StoreDown."""
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         """The keys of all spans received since then. Raises StoreDown."""
+
+    def tell(self, rows: Sequence[LedgerRow], *, spool: str, now_ms: int) -> None:
+        """Tell the store what the ledger of that spool has; a row told twice counts once. Raises StoreDown."""
 
     def close(self) -> None:
         """Give the connection back."""
@@ -154,17 +158,14 @@ class Steps:
 
     def _count(self, work: Work, content: Callable[[], SegmentContent]) -> Step:
         batch = work.open.batch
-        claimed = 0
         try:
             found, running = self._store.count(work.open)
-            if batch.tenant is not None and found == batch.rows:
-                claimed = self._store.claimed_otherwise(batch)
         except StoreDown as down:
             return _away(batch, str(down))
-        verdict = read_back(rows=batch.rows, found=found, running=running, certain=work.certain)
+        verdict = read_back(rows=batch.rows, found=found.spans, running=running, certain=work.certain)
         match verdict:
             case Landed():
-                return self._landed(batch, claimed)
+                return self._landed(batch, found)
             case Wait():
                 return BatchWaits("an insert of it runs still")
             case InsertAgain():
@@ -172,17 +173,17 @@ class Steps:
                 return Again()
             case NewToken():
                 return self._renew(work)
-            case Mismatch(found):
+            case Mismatch():
                 return self._mismatch(work, found, content)
             case _:
                 assert_never(verdict)
 
-    def _landed(self, batch: Batch, claimed: int) -> Step:
-        self._ledger.end(batch.batch_id, stored=batch.rows, parked=0)
+    def _landed(self, batch: Batch, found: Counted) -> Step:
+        self._ledger.end(batch.batch_id, stored=found.by_tenant, parked=0)
         self._books.stored(batch.sender, batch.rows)
         self._metrics.batches.labels("landed").inc()
-        if claimed:
-            self._metrics.claimed_tenants.labels(batch.sender).inc(claimed)
+        if batch.tenant is not None and found.claimed:
+            self._metrics.claimed_tenants.labels(batch.sender).inc(found.claimed)
         self._metrics.landing_seconds.observe(max(0, self._now_ms() - batch.received_ms) / 1000)
         return Ended()
 
@@ -201,22 +202,24 @@ class Steps:
         self._ledger.split(batch.batch_id, children)
         return Halved(children)
 
-    def _mismatch(self, work: Work, found: int, content: Callable[[], SegmentContent]) -> Step:
+    def _mismatch(self, work: Work, found: Counted, content: Callable[[], SegmentContent]) -> Step:
         batch = work.open.batch
         self._metrics.mismatches.inc()
         try:
             otlp = payload(batch, content())
         except PayloadLost as lost:
             otlp = lost.rest
-        return self._park(work, otlp, f"the store has {found} of its {batch.rows} spans", stored=min(found, batch.rows))
+        why = f"the store has {found.spans} of its {batch.rows} spans"
+        too_many = found.spans > batch.rows
+        return self._park(work, otlp, why, Counted({batch.tenant or "": batch.rows}) if too_many else found)
 
-    def _park(self, work: Work, otlp: bytes, reason: str, *, stored: int = 0) -> Step:
+    def _park(self, work: Work, otlp: bytes, reason: str, found: Counted = NOTHING) -> Step:
         batch = work.open.batch
-        parked = batch.rows - stored
+        parked = batch.rows - found.spans
         log.error("ALARM: batch %s: %d spans are parked: %s", batch.batch_id, parked, reason)
         self._parking.batch(batch, otlp, reason)
-        self._ledger.end(batch.batch_id, stored=stored, parked=parked, reason=reason)
-        self._books.stored(batch.sender, stored)
+        self._ledger.end(batch.batch_id, stored=found.by_tenant, parked=parked, reason=reason)
+        self._books.stored(batch.sender, found.spans)
         self._books.parked(batch.sender, parked)
         self._metrics.batches.labels("parked").inc()
         return Ended()

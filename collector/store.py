@@ -5,6 +5,7 @@ store that is started later, or again, is found. Not thread-safe.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,10 +16,12 @@ from urllib3.exceptions import HTTPError
 import sql
 from collector.batches import Batch
 from collector.ledger import OpenBatch
+from collector.ledger_rows import LedgerRow
 from collector.otlp import span_key
-from collector.verdicts import Inserted, InsertOutcome, Uncertain, insert_outcome
+from collector.verdicts import Counted, Inserted, InsertOutcome, Uncertain, insert_outcome
 from sql import landing
 from sql.fitness import Unfit
+from sql.placement import DATABASE
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -37,10 +40,19 @@ class ClickHouseStore:
     """One connection to the store, made again whenever it breaks."""
 
     def __init__(
-        self, connect: "Callable[[], Client]", *, quorum: str = "", examine: "Callable[[Client], None]" = lambda _: None
+        self,
+        connect: "Callable[[], Client]",
+        *,
+        facts: str = DATABASE,
+        quorum: str = "",
+        examine: "Callable[[Client], None]" = lambda _: None,
     ) -> None:
-        """`quorum` is landing.insert's. `examine` raises what says that this server is not fit to be landed in."""
+        """`facts` is the database that has what is landed on this server, `quorum` is landing.insert's.
+
+        `examine` raises what says that this server is not fit to be landed in.
+        """
         self._connect = connect
+        self._facts = facts
         self._quorum = quorum
         self._examine = examine
         self._fit = False
@@ -67,22 +79,23 @@ class ClickHouseStore:
             return outcome
         return Inserted()
 
-    def count(self, batch: OpenBatch) -> tuple[int, bool]:
-        """How many rows of the batch are there, and whether an insert of it runs still. Raises StoreDown.
+    def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
+        """What there is of the batch, and whether an insert of it runs still. Raises StoreDown.
 
-        Asked in this order: an insert that ends in between is seen running, or counted.
+        Asked the other way round: an insert that ends in between is seen running, or counted.
         """
         running = self.runs(batch)
-        found = self.ask(lambda client: _one(sql.fetch(client, "collector_count_batch", batch_id=batch.batch.batch_id)))
-        return found, running
+        return self.found(batch.batch), running
+
+    def found(self, batch: Batch) -> Counted:
+        """What there is of the batch. Raises StoreDown."""
+        given = {"facts": self._facts, "batch_id": batch.batch_id}
+        rows = self.ask(lambda client: sql.fetch(client, "collector_count_batch", **given)).rows()
+        return Counted({tenant: spans for tenant, spans, _ in rows}, sum(claimed for _, _, claimed in rows))
 
     def runs(self, batch: OpenBatch) -> bool:
         """Whether an insert of the batch runs still on this server. Raises StoreDown."""
         return self.ask(lambda client: _one(sql.fetch(client, "collector_running_queries", query_id=batch.token))) > 0
-
-    def claimed_otherwise(self, batch: Batch) -> int:
-        """How many spans of a batch that landed claim another tenant than their sender's. Raises StoreDown."""
-        return self.ask(lambda client: _one(sql.fetch(client, "collector_claimed_tenants", batch_id=batch.batch_id)))
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         """The keys of all spans received since then, whoever sent them. Raises StoreDown."""
@@ -92,14 +105,14 @@ class ClickHouseStore:
 
     def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
         """How many rows of each this server has landed; one without rows is missing. Raises StoreDown."""
-        given = {"facts": self._facts(), "batch_ids": list(batch_ids)}
+        given = {"facts": self._facts, "batch_ids": list(batch_ids)}
         frame = self.ask(lambda client: sql.fetch(client, "replay_count_batches", **given))
         return {str(batch_id): int(spans) for batch_id, spans in frame.iter_rows()}
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day. Raises StoreDown."""
         day = datetime.fromtimestamp(received_ms / 1000, UTC).date().isoformat()
-        given = {"facts": self._facts(), "day": day, "batch_ids": list(batch_ids)}
+        given = {"facts": self._facts, "day": day, "batch_ids": list(batch_ids)}
         self.ask(lambda client: sql.execute(client, "replay_delete_batches", **given))
 
     def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
@@ -111,15 +124,21 @@ class ClickHouseStore:
         }
         self.ask(lambda client: sql.execute(client, "replay_record", **given))
 
+    def tell(self, rows: Sequence[LedgerRow], *, spool: str, now_ms: int) -> None:
+        """Tell the store what the ledger of that spool has; a row told twice counts once. Raises StoreDown."""
+        told_at = datetime.fromtimestamp(now_ms / 1000, UTC)
+        told = [
+            {**asdict(row), "at": datetime.fromtimestamp(row.segment / 1000, UTC), "spool": spool, "told_at": told_at}
+            for row in rows
+        ]
+        columns, values = list(told[0]), [list(one.values()) for one in told]
+        self.ask(lambda client: client.insert("ingest_ledger", values, column_names=columns, database=DATABASE))
+
     def close(self) -> None:
         """Give the connection back."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def _facts(self) -> str:
-        """The database that has what was landed on this server."""
-        return self.ask(lambda client: str(sql.fetch(client, "replay_facts").item()))
 
     def _connected(self) -> "Client":
         if self._client is None:

@@ -12,6 +12,7 @@ count  == 0, insert was not      -> InsertAgain (the same token)
 else                             -> Mismatch    (parked with an alarm: an insert is one part, so this is a fault)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -64,6 +65,20 @@ def insert_outcome(code: int | None, reason: str) -> Uncertain | Declined | Data
     if code is None or code in STORE_ERRORS:
         return Uncertain(reason)
     return Declined(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the store has of a batch."""
+
+    by_tenant: Mapping[str, int]
+    claimed: int = 0
+    """How many of its spans claim another tenant than the one their sender is bound to."""
+
+    @property
+    def spans(self) -> int:
+        """All of them."""
+        return sum(self.by_tenant.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ _HEAD = re.compile(
     r"(?:\s|--[^\n]*\n)*(?P<verb>CREATE DATABASE|CREATE TABLE|CREATE MATERIALIZED VIEW|CREATE|DROP|ALTER TABLE|\w+)"
     r"[^.{(]*?(?:tollway\.)?(?P<name>\w+)\s*\{on_cluster\}"
 )
-_ENGINE = re.compile(r"(\w*)\{engine\}")
+_ENGINE = re.compile(r"(\w*)\{engine\}(?:\((\w+)\))?")
+"""With the column that tells which of two equal rows counts, where it has one."""
 _OWN_ENGINE = re.compile(r"^ENGINE = ", re.MULTILINE)
 
 
@@ -74,7 +75,11 @@ class Placement:
         return self._on_cluster(statement, f"every/{name}", "{shard}-{replica}")
 
     def _on_cluster(self, statement: str, path: str, replica: str) -> str:
-        engine = rf"Replicated\1MergeTree('/clickhouse/tables/{self.cluster}/{DATABASE}/{path}', '{replica}')"
+        place = f"'/clickhouse/tables/{self.cluster}/{DATABASE}/{path}', '{replica}'"
+
+        def engine(found: re.Match[str]) -> str:
+            return f"Replicated{found[1]}MergeTree({place}{f', {found[2]}' if found[2] else ''})"
+
         return _ENGINE.sub(engine, statement).replace("{on_cluster}", f"ON CLUSTER '{self.cluster}'")
 
     def _over_all(self, name: str) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from collector.batches import Batch
 from collector.ledger import OpenBatch
+from collector.ledger_rows import Key, LedgerRow
 from collector.otlp import span_keys, split_keys
 from collector.store import StoreDown
-from collector.verdicts import DataRefused, Declined, Inserted, InsertOutcome, Uncertain
+from collector.verdicts import Counted, DataRefused, Declined, Inserted, InsertOutcome, Uncertain
 
 
 class Fault(Enum):
@@ -39,6 +39,8 @@ class PretendStore:
     down: bool = False
     away: str | None = None
     """The shard that does not answer."""
+    told: dict[tuple[str, Key], LedgerRow] = field(default_factory=dict)
+    """The ledger's table: the settled row in the place of the open one."""
     claims: int = 0
     """How many spans of each batch claim another tenant."""
     rows: dict[str, list[bytes]] = field(default_factory=dict)
@@ -79,15 +81,20 @@ class PretendStore:
                 self._store(batch, sent[: len(sent) // 2])
                 return Inserted()
 
-    def count(self, batch: OpenBatch) -> tuple[int, bool]:
+    def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
         if self.down or batch.batch.shard == self.away:
             raise StoreDown("connection refused")
-        return len(self.rows.get(batch.batch.batch_id, [])), batch.token in self.running
+        spans = len(self.rows.get(batch.batch.batch_id, []))
+        by_tenant = {batch.batch.tenant or "": spans} if spans else {}
+        return Counted(by_tenant, self.claims), batch.token in self.running
 
-    def claimed_otherwise(self, batch: Batch) -> int:
+    def tell(self, rows: Sequence[LedgerRow], *, spool: str, now_ms: int) -> None:
         if self.down:
             raise StoreDown("connection refused")
-        return self.claims
+        for row in rows:
+            before = self.told.get((spool, row.key))
+            if before is None or before.settled <= row.settled:
+                self.told[spool, row.key] = row
 
     def span_keys(self, *, since_ms: int) -> list[bytes]:
         if self.down:

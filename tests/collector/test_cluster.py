@@ -8,9 +8,10 @@ from collector.horizon import Horizon
 from collector.ledger import OpenBatch
 from collector.planning import plan_segment
 from collector.store import ClickHouseStore, StoreDown
-from collector.verdicts import Declined, Inserted, Uncertain
+from collector.verdicts import Counted, Declined, Inserted, Uncertain
 from sql import clients
 from sql.credentials import WRITER
+from sql.placement import SHARD_DATABASE
 from tests.collector.emitting import keys
 from tests.collector.spooled import content, kept
 from tests.conftest import launch
@@ -33,7 +34,7 @@ def replica(server, url=None):
     def connect():
         return clients.writer(url or server.url, server.password(WRITER))
 
-    return ClickHouseStore(connect)
+    return ClickHouseStore(connect, facts=SHARD_DATABASE)
 
 
 def away(server):
@@ -55,14 +56,13 @@ def test_what_one_replica_does_not_answer_for_lands_by_the_next_once(server):
     assert isinstance(shard.insert(batch, otlp), Uncertain)
     for _ in range(3):
         assert isinstance(shard.insert(batch, otlp), Inserted)
-    assert shard.count(batch) == (batch.batch.rows, False)
-    assert shard.claimed_otherwise(batch.batch) == 0
+    assert shard.count(batch) == (Counted({"acme": batch.batch.rows}), False)
 
 
 def test_a_count_goes_on_to_the_next_replica_and_names_each_that_did_not_answer(server):
     (batch, otlp), *_ = begun("count")
     Shard([replica(server)]).insert(batch, otlp)
-    assert Shard([away(server), replica(server)]).count(batch) == (batch.batch.rows, False)
+    assert Shard([away(server), replica(server)]).count(batch) == (Counted({"acme": batch.batch.rows}), False)
     with pytest.raises(StoreDown, match=r"no replica of the shard answers: .*refused.*; .*refused"):
         Shard([away(server), away(server)]).count(batch)
 
@@ -71,7 +71,7 @@ def test_each_batch_goes_to_the_shard_that_its_ledger_names(server):
     store = ClusterStore(away(server), {"01": Shard([replica(server)]), "02": Shard([away(server)])})
     (first, otlp), (second, other) = begun("each")
     assert isinstance(store.insert(first, otlp), Inserted)
-    assert store.count(first) == (first.batch.rows, False)
+    assert store.count(first) == (Counted({"acme": first.batch.rows}), False)
     assert isinstance(store.insert(second, other), Uncertain)
 
 

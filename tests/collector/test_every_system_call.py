@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from collector.keeping import list_kept
+from collector.lander import TELL_S
 from collector.otlp import span_keys, split_keys
 from collector.records import SpoolRecord
 from collector.sealed import list_segments, read_segment
@@ -67,6 +68,9 @@ def tell(house: House, bodies: list[SpoolRecord], acknowledged: list[SpoolRecord
         if not house.pending:
             break
     house.store.finish()
+    house.time.s += TELL_S
+    while house.ledger.state.untold:
+        house.turn()
 
 
 def lived_through(folder: Path, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -104,6 +108,10 @@ def lived_through(folder: Path, reaper: Reaper, monkeypatch: pytest.MonkeyPatch)
         name: len(rows) for name, rows in store.rows.items()
     }
     assert house.books.accounts()["app"].stored == 1
+    rows = [row for row in store.told.values() if row.sender == "gateway"]
+    fates = (sum(row.received for row in rows), sum(sum(row.stored.values()) for row in rows))
+    others = tuple(sum(getattr(row, name) for row in rows) for name in ("duplicate", "parked", "pending"))
+    assert (*fates, *others) == (account.received, 3, account.duplicate, 1, 0), "the table says what the books say"
     return deaths == 0
 
 

@@ -10,12 +10,13 @@ import pytest
 
 from collector.books import Account
 from collector.horizon import Horizon
-from collector.lander import next_work
+from collector.lander import TELL_S, next_work
 from collector.ledger import OpenBatch
 from collector.planning import plan_segment
 from collector.sealed import list_segments
 from collector.settings import Limits
 from collector.steps import Work
+from collector.store import StoreDown
 from gateway.domain.segments import HEADER, read_records
 from tests.collector.emitting import keys
 from tests.collector.house import LIMITS, House
@@ -46,6 +47,66 @@ def test_what_a_bound_sender_claims_is_counted_once_it_landed_and_a_gateways_is_
     house.turns()
     assert house.metric("claimed_tenants_total", sender="app") == 2
     assert house.metric("claimed_tenants_total", sender="gateway") == 0
+
+
+def told(house: House) -> tuple[int, ...]:
+    """What the ledger's table adds up to: received, stored, duplicate, parked, pending."""
+    rows = house.store.told.values()
+    stored = sum(sum(row.stored.values()) for row in rows)
+    received, duplicate, parked, pending = (
+        sum(getattr(row, name) for row in rows) for name in ("received", "duplicate", "parked", "pending")
+    )
+    return received, stored, duplicate, parked, pending
+
+
+def test_the_store_is_told_of_the_ledger_within_seconds_and_a_start_tells_what_a_kill_kept(house: House) -> None:
+    sent = keys(4)
+    house.store.refuses = lambda one: one == sent[3]
+    house.receive(kept(sent), resent(2), kept(keys(1), sender="app", tenant="acme"))
+    house.turns()
+    assert house.store.told == {}
+    house.restart()
+    house.time.s += TELL_S
+    house.turn()
+    assert told(house) == (7, 4, 2, 1, 0)
+    assert {row.tenant for row in house.store.told.values() if row.sender == "app"} == {"acme"}
+    assert not house.ledger.state.untold
+    before = dict(house.store.told)
+    house.restart()
+    house.time.s += TELL_S
+    house.turn()
+    assert house.store.told == before
+
+
+def test_rows_that_the_store_does_not_take_hold_nobody_up_and_are_told_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreDown("no such table")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(house.store, "tell", refuse)
+        house.receive(kept(keys(2)))
+        house.turns()
+        house.time.s += TELL_S
+        house.turn()
+        house.receive(kept(keys(3)))
+        house.turns()
+        assert sum(house.store.landed().values()) == 5
+    house.time.s += TELL_S
+    house.turn()
+    assert told(house) == (5, 5, 0, 0, 0)
+
+
+def test_no_more_is_planned_while_too_much_is_untold(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.turn()
+    monkeypatch.setattr("collector.lander.UNTOLD_MAX", 3)
+    house.receive(*(kept(keys(1)) for _ in range(3)))
+    house.turns(30)
+    assert len(house.ledger.state.planned) == 2
+    house.time.s += TELL_S
+    house.turns()
+    assert house.pending == 0
 
 
 def test_spans_that_come_again_in_another_body_land_once(house: House) -> None:

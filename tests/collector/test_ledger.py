@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from collector import ledger as ledgers
 from collector.books import Account
 from collector.horizon import Horizon
 from collector.ledger import Ledger
-from collector.planning import SegmentPlan, plan_segment
+from collector.planning import Body, SegmentPlan, plan_segment
 from collector.records import SpoolRecord
 from tests.collector.emitting import keys
 from tests.collector.spooled import NOON_MS, content, kept, resent
@@ -41,7 +42,7 @@ def test_a_batch_without_an_end_is_open_after_a_restart_with_its_last_attempt(tm
     ledger = fresh(tmp_path)
     ledger.plan(plan)
     ledger.attempt(second.batch_id, 3)
-    ledger.end(first.batch_id, stored=2, parked=0)
+    ledger.end(first.batch_id, stored={"": 2}, parked=0)
     after, _ = reopened(tmp_path)
     assert [(one.batch, one.attempt, one.token) for one in after.state.open.values()] == [(second, 3, "ab-1-1#3")]
     assert after.state.planned == {1}
@@ -64,10 +65,47 @@ def test_the_accounts_add_up_and_survive_a_restart(tmp_path: Path) -> None:
     ledger.plan(plan)
     account = Account(received=15, duplicate=5, parked=4, pending=6)
     assert ledger.state.accounts == {"gateway": account}
-    ledger.end(plan.batches[0].batch_id, stored=5, parked=1)
+    ledger.end(plan.batches[0].batch_id, stored={"": 5}, parked=1)
     after, _ = reopened(tmp_path)
     assert after.state.accounts == {"gateway": Account(received=15, stored=5, duplicate=5, parked=5)}
     assert after.state.accounts["gateway"].drift == 0
+
+
+def test_what_the_store_is_to_be_told_is_a_row_each_and_adds_up_whatever_became_of_it(tmp_path: Path) -> None:
+    twice = keys(1)
+    plan = made(1, kept([*twice, *twice, *keys(4)], sender="app", tenant="t"), resent(3, sender="app"), received=11)
+    plan = replace(plan, received={"app": 11}, damaged={"app": 3}, tenants={"app": "t"})
+    ledger = fresh(tmp_path)
+    ledger.plan(plan)
+    (batch,) = plan.batches
+    a, b = (replace(batch, batch_id=f"{batch.batch_id}.{half}", rows=rows) for half, rows in (("a", 2), ("b", 3)))
+    ledger.split(batch.batch_id, (a, b))
+    ledger.end(a.batch_id, stored={"t": 2}, parked=0)
+    rows = {row.entry: row for row in reopened(tmp_path)[0].state.untold.values()}
+    assert rows.keys() == {"", batch.batch_id, a.batch_id, b.batch_id}
+    assert {row.tenant for row in rows.values()} == {"t"}
+    first = rows[""]
+    assert (first.received, first.duplicate, first.parked, first.settled) == (11, 4, 3, 1)
+    fates = [(sum(row.stored.values()), row.pending, row.settled) for row in list(rows.values())[1:]]
+    assert sorted(fates) == [(0, 0, 1), (0, 3, 0), (2, 0, 1)], "the whole, a half on its way, one that landed"
+    ledger.told()
+    ledger.end(b.batch_id, stored={"t": 1}, parked=2, reason="refused")
+    (left,) = reopened(tmp_path)[0].state.untold.values()
+    assert (left.stored, left.parked, left.reason) == ({"t": 1}, 2, "refused"), "only what came after"
+
+
+def test_a_ledger_of_an_older_version_is_read_with_what_it_does_not_say(tmp_path: Path) -> None:
+    plan = made(1, kept(keys(2)), resent(3))
+    entry = {
+        "segment": 1, "received_ms": NOON_MS, "batches": [plan.batches[0].as_json()], "duplicates": {"gateway": 3},
+        "damaged": {}, "keys": {}, "bodies": [("gateway", "00" * 16, 2)],
+    }  # fmt: skip
+    old = ledgers.plan_from_json(entry, b"")
+    assert (old.received, old.bodies) == ({"gateway": 5}, (Body("gateway", bytes(16), 2),))
+    state = ledgers.LedgerState()
+    state.plan(old)
+    ledgers.enter_end(state, {"batch_id": plan.batches[0].batch_id, "stored": 2, "parked": 0})
+    assert state.accounts == {"gateway": Account(received=5, stored=2, duplicate=3)}
 
 
 def test_entries_that_stand_twice_change_nothing_the_second_time(tmp_path: Path) -> None:
@@ -76,7 +114,7 @@ def test_entries_that_stand_twice_change_nothing_the_second_time(tmp_path: Path)
     for _ in range(2):
         ledger.plan(plan)
     for _ in range(2):
-        ledger.end(plan.batches[0].batch_id, stored=2, parked=0)
+        ledger.end(plan.batches[0].batch_id, stored={"": 2}, parked=0)
     after, _ = reopened(tmp_path)
     assert after.state.accounts == {"gateway": Account(received=2, stored=2)}
     assert not after.state.open
@@ -127,8 +165,12 @@ def test_old_files_go_when_all_in_them_has_ended_and_the_totals_stay(
     for plan in plans:
         ledger.plan(plan)
     for plan in plans[:2]:
-        ledger.end(plan.batches[0].batch_id, stored=2, parked=0)
+        ledger.end(plan.batches[0].batch_id, stored={"": 2}, parked=0)
     files = len(list(tmp_path.iterdir()))
+    ledger.prune(keep_since_ms=NOON_MS + 9, on_disk=set())
+    assert ledger.state.planned == {1, 2, 3}, "what the store was not told of keeps its file"
+    ledger.told()
+    files += 1
     ledger.prune(keep_since_ms=NOON_MS + 1, on_disk=set())
     assert len(list(tmp_path.iterdir())) == files - 1, "the opening file alone: the first plan is young enough"
     ledger.prune(keep_since_ms=NOON_MS + 9, on_disk={2})

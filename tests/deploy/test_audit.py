@@ -56,7 +56,13 @@ class Installation:
             batch_id=name, segment=segment, sender=SENDER, tenant=None, received_ms=self.ms(at), offsets=(0,), rows=rows
         )
         self.ledger.plan(
-            SegmentPlan(segment=segment, received_ms=made.received_ms, batches=(made,), duplicates={SENDER: 1})
+            SegmentPlan(
+                segment=segment,
+                received_ms=made.received_ms,
+                batches=(made,),
+                received={SENDER: rows + 1},
+                duplicates={SENDER: 1},
+            )
         )
         return made
 
@@ -68,7 +74,7 @@ class Installation:
         land(self.store.writer, *rows)
         for segment, (name, count) in enumerate((("first", 3), ("second", 1)), start=1):
             self.batch(name, yesterday, count, segment)
-            self.ledger.end(name, stored=count, parked=0)
+            self.ledger.end(name, stored={"acme": count}, parked=0)
         self.batch("under-way", self.now, 5, segment=3)
         catch_up(self.store.writer, now=self.now)
         return rows[0]
@@ -127,11 +133,11 @@ def edit(it: Installation, table: str, what: str) -> None:
 
 def misplace_a_parked_batch(it: Installation, row: dict[str, object]) -> None:
     it.batch("refused", it.now, 2, segment=4)
-    it.ledger.end("refused", stored=0, parked=2)
+    it.ledger.end("refused", stored={}, parked=2)
 
 
 def end_a_batch_with_a_span_too_few(it: Installation, row: dict[str, object]) -> None:
-    it.ledger.end("under-way", stored=3, parked=1)
+    it.ledger.end("under-way", stored={"acme": 3}, parked=1)
 
 
 def write_an_entry_that_means_nothing(it: Installation, row: dict[str, object]) -> None:

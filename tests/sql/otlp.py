@@ -8,8 +8,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+import sql
+
 START = 1_790_000_000_000_000_000
 """2026-09-21T13:46:40Z in Unix nanoseconds."""
+
+
+def landed(store: Any, batch_id: str) -> int:
+    """How many spans of a batch are in the store."""
+    frame = sql.fetch(store.reader, "collector_count_batch", facts="tollway", batch_id=batch_id)
+    return int(frame["spans"].sum())
 
 
 def span(

@@ -9,12 +9,11 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-import sql
 from sql import landing
 from sql.credentials import Credentials
 from sql.embedded.app import App
 from tests.conftest import ROOT
-from tests.sql.otlp import attempt, request, span
+from tests.sql.otlp import attempt, landed, request, span
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +45,9 @@ def test_what_was_answered_survives_sigkill_and_the_folder_opens_again(start_sto
     assert again.password("tollway") == writer_password
     assert again.migrate() == []
     for number in range(5):
-        assert sql.fetch(again.reader, "collector_count_batch", batch_id=f"batch-{number}").item() == 3
+        assert landed(again, f"batch-{number}") == 3
         land(again, f"batch-{number}")
-        assert sql.fetch(again.reader, "collector_count_batch", batch_id=f"batch-{number}").item() == 3
+        assert landed(again, f"batch-{number}") == 3
 
 
 def test_sigkill_in_the_middle_of_inserts_leaves_each_batch_whole_or_absent(start_store, tmp_path):
@@ -75,7 +74,7 @@ def test_sigkill_in_the_middle_of_inserts_leaves_each_batch_whole_or_absent(star
     store.kill()
     inserting.join(timeout=120)
     again = start_store(tmp_path / "data")
-    counts = {b: sql.fetch(again.reader, "collector_count_batch", batch_id=b).item() for b in begun}
+    counts = {b: landed(again, b) for b in begun}
     assert len(done) >= 5
     assert {counts[b] for b in done} == {200}
     assert set(counts.values()) <= {0, 200}

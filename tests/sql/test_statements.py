@@ -20,7 +20,7 @@ def test_a_statement_lists_its_parameters_and_ignores_those_in_comments():
 
 
 def test_a_missing_and_an_unknown_parameter_are_named_with_the_file():
-    with pytest.raises(TypeError, match=r"collector_count_batch\.sql takes .*missing batch_id; unknown batch"):
+    with pytest.raises(TypeError, match=r"collector_count_batch\.sql takes .*missing batch_id, facts; unknown batch"):
         sql.load("collector_count_batch").check({"batch": "x"})
 
 
@@ -98,12 +98,14 @@ def test_low_cardinality_text_is_plain_string_and_an_empty_answer_keeps_its_colu
 async def test_the_async_client_gives_the_same_frame(store):
     client = await clients.async_reader(store.url, store.password(credentials.READER))
     try:
-        assert (await sql.afetch(client, "collector_count_batch", batch_id="none")).equals(
-            sql.fetch(store.reader, "collector_count_batch", batch_id="none")
+        assert (await sql.afetch(client, "collector_count_batch", facts="tollway", batch_id="none")).equals(
+            sql.fetch(store.reader, "collector_count_batch", facts="tollway", batch_id="none")
         )
     finally:
         await client.close()
 
 
 def test_the_columns_of_a_file_are_known_without_running_it(store):
-    assert sql.columns(store.reader, "collector_count_batch", batch_id="") == {"spans": "UInt64"}
+    given = {"facts": "tollway", "batch_id": ""}
+    promised = {"tenant": "LowCardinality(String)", "spans": "UInt64", "claimed": "UInt64"}
+    assert sql.columns(store.reader, "collector_count_batch", **given) == promised
