@@ -4,6 +4,7 @@ Prometheus knows only floats, so the amounts here are for graphs and alerts; the
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import polars as pl
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
-from analytics.audit import KINDS
+from analytics.audit import KINDS, Check
 from analytics.reconciliation import Reconciliation
 from analytics.rollups import Rebuilt
 
@@ -35,6 +36,17 @@ class Monitor:
             "tollway_audit_duplicate_rows",
             "Rows too many in the last 24 closed hours, by what landed twice.",
             ["kind"],
+            registry=self.registry,
+        )
+        self._faults = Gauge(
+            "tollway_audit_faults",
+            "ALARM unless 0: differences that the last audit of closed hours found, by the equality that they break.",
+            ["equality"],
+            registry=self.registry,
+        )
+        self._audited = Gauge(
+            "tollway_audit_last_timestamp_seconds",
+            "When the closed hours were last audited and it was kept, Unix time.",
             registry=self.registry,
         )
         self._rolled_up = Counter(
@@ -72,8 +84,13 @@ class Monitor:
         for rollup, partitions in asdict(rebuilt).items():
             self._rolled_up.labels(rollup).inc(partitions)
 
-    def audited(self, found: pl.DataFrame) -> None:
-        """Show the result of an audit; a kind that found nothing is 0, not absent."""
+    def audited(self, found: pl.DataFrame, checks: Iterable[Check], unix_seconds: float) -> None:
+        """Show the result of an audit; what found nothing is 0, and what could not be asked is absent."""
+        self._faults.clear()
+        for check in checks:
+            if check.compared is not None:
+                self._faults.labels(check.equality).set(len(check.faults))
+        self._audited.set(unix_seconds)
         extra = dict(found.group_by("kind").agg(pl.col("extra").sum()).iter_rows())
         for kind in KINDS:
             self._duplicates.labels(kind).set(extra.get(kind, 0))

@@ -21,6 +21,7 @@ from analytics.monitor import Monitor, serve
 from analytics.reconciliation import reconcile_month
 from analytics.rollups.rebuild import RollupContested
 from analytics.schedule import Audit, Done, Job, LoadCards, Reconcile, RollUp, due
+from analytics.windows import Window
 from gateway.domain import clock
 from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard
@@ -135,14 +136,25 @@ class Worker:
             case RollUp(at, whole):
                 self._monitor.rolled_up(rollups.catch_up(client, now=at, whole=whole))
             case Audit(window):
-                found = audit.duplicates(client, window)
-                self._monitor.audited(found)
-                for row in found.iter_rows(named=True):
-                    log.error("duplicates in the hour of %(hour)s: %(keys)s %(kind)s, %(extra)s rows too many", row)
+                self._audit(client, window, now)
             case Reconcile(months, _):
                 self._reconcile(client, months, now)
             case _:
                 assert_never(job)
+
+    def _audit(self, client: Client, window: Window, now: datetime) -> None:
+        found = audit.duplicates(client, window)
+        for row in found.iter_rows(named=True):
+            log.error("duplicates in the hour of %(hour)s: %(keys)s %(kind)s, %(extra)s rows too many", row)
+        window = audit.widened(client, window)
+        checks = audit.checks(client, window)
+        audit.record(client, checks, window, now=now)
+        self._monitor.audited(found, checks, now.timestamp())
+        for check in checks:
+            if not check.holds and check.compared is not None:
+                log.error(
+                    "audit: %s is broken in %d places: tollway audit says where", check.equality, len(check.faults)
+                )
 
     def _reconcile(self, client: Client, months: Sequence[str], now: datetime) -> None:
         found = [reconcile_month(client, month, now=now) for month in months]

@@ -6,10 +6,13 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from analytics import worker as worker_module
 from analytics.monitor import Monitor, serve
 from analytics.worker import Settings, Worker, run
+from collector.ledger_rows import LedgerRow
+from collector.store import ClickHouseStore
 from gateway.domain import clock
 from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import card, instant
@@ -35,13 +38,29 @@ def value(monitor: Monitor, name: str, **labels: str) -> float | None:
     return monitor.registry.get_sample_value(name, labels)
 
 
+def tell(writer: Client, *, stored: int) -> None:
+    """What a collector tells of the one batch."""
+    opened = int(instant("2026-11-20T08:10").timestamp() * 1000)
+    batch = LedgerRow(
+        segment=opened, entry="ab-1-0", sender="gateway", tenant="", stored={"acme": stored}, settled=stored
+    )
+    received = LedgerRow(segment=opened, entry="", sender="gateway", received=stored, settled=stored)
+    ClickHouseStore(lambda: writer).tell([batch, received], spool="ab", now_ms=opened)
+
+
+def kept(writer: Client, equality: str) -> list[tuple[object, ...]]:
+    """Hour, what was compared and faults, of the audits' table, as they were written."""
+    asked = "SELECT toString(hour), compared, faults FROM tollway.audits WHERE equality = {e:String} ORDER BY ALL DESC"
+    return list(writer.query(asked, parameters={"e": equality}).result_rows)
+
+
 def test_a_turn_loads_the_cards_audits_and_reconciles(store, writer):
-    twice = attempt("2026-11-20T08:10")
+    twice = attempt("2026-11-20T08:10", batch_id="ab-1-0", received_at=instant("2026-11-20T08:10"))
     land(writer, twice, twice)
     monitor = Monitor()
     worker = Worker(settings(store), monitor)
+    tell(writer, stored=1)
     assert worker.turn(NOW)
-    worker.close()
     assert monitor.ready.is_set()
     assert value(monitor, "tollway_audit_duplicate_rows", kind="attempt_id") == 1
     assert value(monitor, "tollway_audit_duplicate_rows", kind="response_id") == 0
@@ -49,6 +68,19 @@ def test_a_turn_loads_the_cards_audits_and_reconciles(store, writer):
     assert value(monitor, "tollway_metered_usd", **account) == pytest.approx(0.00042)
     assert value(monitor, "tollway_variance_usd", **account, variance_class="UNBILLED_USAGE") == pytest.approx(-0.00042)
     assert value(monitor, "tollway_worker_job_success_timestamp_seconds", job="Reconcile") == NOW.timestamp()
+    assert value(monitor, "tollway_audit_last_timestamp_seconds") == NOW.timestamp()
+    assert value(monitor, "tollway_audit_faults", equality="one row a span") == 2, "its attempt id and its span key"
+    assert value(monitor, "tollway_audit_faults", equality="facts = ledger") == 1
+    assert value(monitor, "tollway_audit_faults", equality="facts = rollups") == 0
+    assert kept(writer, "facts = ledger")[0] == ("2026-11-20 08:00:00", 1, 1)
+    assert len(kept(writer, "facts = ledger")) == len(kept(writer, "one row a span")) == 24, "one row a closed hour"
+    assert worker.turn(instant("2026-11-20T10:30"))
+    tell(writer, stored=2)
+    assert worker.turn(instant("2026-11-20T14:30"))
+    worker.close()
+    assert len(kept(writer, "one row a span")) == 24 + 5, "of an hour that says the same no second row"
+    told = [row for row in kept(writer, "facts = ledger") if row[0] == "2026-11-20 08:00:00"]
+    assert told == [("2026-11-20 08:00:00", 1, 1), ("2026-11-20 08:00:00", 1, 0)], "what was said stays"
 
 
 def test_a_store_that_is_away_is_tried_again_and_complained_of_once(store, writer, caplog):

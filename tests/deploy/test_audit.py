@@ -14,6 +14,7 @@ from analytics.rollups import catch_up
 from collector.batches import Batch
 from collector.ledger import Kind, Ledger
 from collector.planning import SegmentPlan
+from collector.store import ClickHouseStore
 from deploy.cli import audit, exits
 from gateway.domain import clock
 from sql.credentials import READER, WRITER
@@ -31,6 +32,7 @@ upstreams: {{one: {{base_url: "https://a.example/v1", api_key: k, provider: open
 aliases: {{fast: {{tier: interactive, targets: [{{upstream: one, model: m}}]}}}}
 """
 SENDER = "gateway"
+SPOOL = "ab"
 
 
 class Installation:
@@ -53,7 +55,13 @@ class Installation:
 
     def batch(self, name: str, at: datetime, rows: int, segment: int) -> Batch:
         made = Batch(
-            batch_id=name, segment=segment, sender=SENDER, tenant=None, received_ms=self.ms(at), offsets=(0,), rows=rows
+            batch_id=f"{SPOOL}-{name}",
+            segment=segment,
+            sender=SENDER,
+            tenant=None,
+            received_ms=self.ms(at),
+            offsets=(0,),
+            rows=rows,
         )
         self.ledger.plan(
             SegmentPlan(
@@ -67,17 +75,28 @@ class Installation:
         return made
 
     def landed(self) -> dict[str, object]:
-        """Two batches of a day ago and one of now that is on its way; one of their rows."""
+        """Two batches of a day ago and one of now that is on its way, as the store was told; one of their rows."""
         yesterday = self.now - timedelta(days=1)
-        rows = [attempt(yesterday, batch_id="first", received_at=yesterday, tenant="acme") for _ in range(3)]
-        rows += [attempt(yesterday, batch_id="second", received_at=yesterday, tenant="zeta")]
+        rows = [attempt(yesterday, batch_id="ab-first", received_at=yesterday, tenant="acme") for _ in range(3)]
+        rows += [attempt(yesterday, batch_id="ab-second", received_at=yesterday, tenant="zeta")]
         land(self.store.writer, *rows)
-        for segment, (name, count) in enumerate((("first", 3), ("second", 1)), start=1):
-            self.batch(name, yesterday, count, segment)
-            self.ledger.end(name, stored={"acme": count}, parked=0)
-        self.batch("under-way", self.now, 5, segment=3)
+        for name, count, tenant in (("first", 3, "acme"), ("second", 1, "zeta")):
+            self.batch(name, yesterday, count, segment=self.ms(yesterday) - count)
+            self.ledger.end(f"{SPOOL}-{name}", stored={tenant: count}, parked=0)
+        self.batch("under-way", self.now, 5, segment=self.ms(self.now) - 120_000)
+        self.tell()
         catch_up(self.store.writer, now=self.now)
         return rows[0]
+
+    def tell(self) -> None:
+        """What the lander does within seconds."""
+        rows = list(self.ledger.state.untold.values())
+        ClickHouseStore(lambda: self.store.writer).tell(rows, spool=SPOOL, now_ms=self.ms(self.now))
+
+    def lose_the_files(self) -> None:
+        """From here on it is another machine than the collector's."""
+        for file in (self.folder / "data" / "collector" / "ledger").iterdir():
+            file.unlink()
 
     def audit(self) -> tuple[int, dict[str, object]]:
         app = typer.Typer()
@@ -132,12 +151,14 @@ def edit(it: Installation, table: str, what: str) -> None:
 
 
 def misplace_a_parked_batch(it: Installation, row: dict[str, object]) -> None:
-    it.batch("refused", it.now, 2, segment=4)
-    it.ledger.end("refused", stored={}, parked=2)
+    it.batch("refused", it.now, 2, segment=it.ms(it.now) - 110_000)
+    it.ledger.end("ab-refused", stored={}, parked=2)
+    it.tell()
 
 
 def end_a_batch_with_a_span_too_few(it: Installation, row: dict[str, object]) -> None:
-    it.ledger.end("under-way", stored={"acme": 3}, parked=1)
+    it.ledger.end("ab-under-way", stored={"acme": 3}, parked=1)
+    it.tell()
 
 
 def write_an_entry_that_means_nothing(it: Installation, row: dict[str, object]) -> None:
@@ -188,8 +209,28 @@ def test_each_equality_that_breaks_is_named_where_it_breaks_and_no_other(
 
 def test_without_a_ledger_nothing_of_it_is_proven(store, tmp_path):
     installation = Installation(store, tmp_path)
-    for file in (tmp_path / "data" / "collector" / "ledger").iterdir():
-        file.unlink()
+    installation.lose_the_files()
     code, said = installation.audit()
     assert (code, said["proven"]) == (exits.CHECK_FAILED, False)
     assert [check["compared"] for check in said["checks"]][:2] == [None, None]
+
+
+def test_where_the_collectors_files_are_not_the_store_proves_it_by_what_it_was_told(installation):
+    row = installation.landed()
+    installation.tell()
+    installation.lose_the_files()
+    code, said = installation.audit()
+    assert (code, said["proven"], said["faults"]) == (exits.OK, True, []), "what is told twice counts once"
+    assert {check["equality"]: check["compared"] for check in said["checks"]}[BOOKS] == 3
+    delete_a_row(installation, row)
+    where = "entry = 'ab-second'"
+    delete = f"ALTER TABLE tollway.ingest_ledger DELETE WHERE {where}"
+    installation.store.writer.command(delete, settings={"mutations_sync": 2})
+    code, said = installation.audit()
+    assert code == exits.CHECK_FAILED
+    found = {(fault["equality"], fault["where"].partition(" ")[0]): fault["words"] for fault in said["faults"]}
+    assert found["facts = ledger", "ab-first"] == "spans in the store are not those that the ledger saw land"
+    assert found["facts = ledger", "ab-second"] == "spans in the store of a batch that no ledger told of"
+    assert [fault["where"] for fault in said["faults"] if fault["equality"] == BOOKS] == [
+        f"{installation.now - timedelta(days=1):%Y-%m-%dT%H:00Z} gateway"
+    ]

@@ -24,6 +24,7 @@ VALUES = {
     "UInt32": 1,
     "UInt16": 1,
     "UInt8": 1,
+    "Bool": False,
     "Identifier": "rollup_days",
 }
 DAY = facts.START // (86_400 * 10**9) * 86_400 * 10**9
