@@ -12,26 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
 from analytics.allocation import Owner
-from analytics.hosts.use import StretchUse
+from analytics.hosts.idle_rule import IdleRule
+from analytics.hosts.use import UNIT, StretchUse
 from gateway.domain.host import QUANTUM, Stretch
 from gateway.domain.money import EXACT, allocate
 
 IDLE = "(idle)"
 _NOTHING = Decimal(0)
-
-
-class IdleRule(StrEnum):
-    """How a report shares what idle time cost."""
-
-    NONE = "none"
-    """Not at all: a row of its own for each host."""
-    PROPORTIONAL = "proportional"
-    """By what each owner was given of the host's busy cost."""
-    EVEN = "even"
-    """The same for each owner that kept the host busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +32,7 @@ class Part:
     """Of idle time, `idle_owner`."""
     idle: bool = False
     weight: int = 0
-    """Of the busy time; see analytics.hosts.use."""
+    """Of the time; see analytics.hosts.use."""
     rent_usd: Decimal = _NOTHING
     power_usd: Decimal = _NOTHING
     egress_usd: Decimal = _NOTHING
@@ -93,7 +82,15 @@ def parts_of(use: StretchUse) -> list[Part]:
         for i, each in enumerate(owners)
     ]
     idle = idle_owner(use.stretch.host.name)
-    return [*found, Part(stretch=use.stretch, owner=idle, idle=True, rent_usd=rent_idle, power_usd=power_idle)]
+    rest = Part(
+        stretch=use.stretch,
+        owner=idle,
+        idle=True,
+        weight=use.idle_ns * UNIT,
+        rent_usd=rent_idle,
+        power_usd=power_idle,
+    )
+    return [*found, rest]
 
 
 def idle_shared(parts: Iterable[Part], rule: IdleRule) -> dict[Owner, Decimal]:

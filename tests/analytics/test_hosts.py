@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.allocation import Owner
-from analytics.hosts.shares import IdleRule, Part, idle_owner, idle_shared, parts_of
+from analytics.hosts.idle_rule import IdleRule
+from analytics.hosts.shares import Part, idle_owner, idle_shared, parts_of
 from analytics.hosts.use import UNIT, OwnerUse, StretchUse, nanos, used
 from gateway.domain.host import QUANTUM, Host, Power, Rent, Stretch, in_order, stretches
 from tests.analytics.landed import attempt, land
