@@ -52,6 +52,8 @@ class Batch:
     """Of its records in the segment."""
     rows: int
     dropped: Ranges = ()
+    own: bool = False
+    """Whether all of it is a gateway's own, which lands by a shorter way."""
     shard: str = ONE_SERVER
     """Where it lands, and is tried again, whatever shards there are by then."""
     digest: str = ""
@@ -73,6 +75,7 @@ class Batch:
             offsets=tuple(int(offset) for offset in raw["offsets"]),
             rows=int(raw["rows"]),
             dropped=tuple((int(start), int(end)) for start, end in raw["dropped"]),
+            own=bool(raw.get("own", False)),
             shard=str(raw.get("shard", ONE_SERVER)),
             digest=str(raw["digest"]),
         )

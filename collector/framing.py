@@ -38,14 +38,22 @@ class ResourceGroup(NamedTuple):
     rest: bytes
 
 
-def frame(body: bytes) -> list[ResourceGroup]:
+class Frame(NamedTuple):
+    """An ExportTraceServiceRequest: its resources, and its other fields' bytes."""
+
+    resources: list[ResourceGroup]
+    rest: bytes
+
+
+def frame(body: bytes) -> Frame:
     """The frame of an ExportTraceServiceRequest; spans are in their order. Raises BadRequest, TooLarge."""
     walk = _Walk(body)
     groups: list[ResourceGroup] = []
-    for resource in walk.messages(0, len(body), RESOURCE_SPANS)[0]:
+    resources, around = walk.messages(0, len(body), RESOURCE_SPANS)
+    for resource in resources:
         scopes, rest = walk.messages(resource.value, resource.end, SCOPE_SPANS)
         groups.append(ResourceGroup([Scope(*walk.messages(s.value, s.end, SPANS)) for s in scopes], rest))
-    return groups
+    return Frame(groups, around)
 
 
 def count(body: bytes, *path: Container[int]) -> int:
@@ -64,7 +72,7 @@ def without(body: bytes, dropped: Container[int]) -> bytes:
     """
     position = 0
     pieces: list[bytes] = []
-    for group in frame(body):
+    for group in frame(body).resources:
         scopes: list[bytes] = []
         for scope in group.scopes:
             kept = [body[s.start : s.end] for i, s in enumerate(scope.spans, position) if i not in dropped]

@@ -8,11 +8,13 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from collector.framing import frame
 from collector.refusals import BadRequest, TooLarge
+from gateway.domain.attributes import SCOPE
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
@@ -26,6 +28,15 @@ WHOLE_BYTES_MAX = 1024 * 1024
 """A body above this is decoded a span at a time: empty messages take 90 times their size in memory, for a while."""
 PIECE_BYTES_MAX = 16 * 1024 * 1024
 """What one span, or what stands around spans, may have then."""
+
+
+class SpansRead(NamedTuple):
+    """What is read of a request: nothing of an attribute."""
+
+    keys: bytes
+    """Of all its spans, in their order, joined."""
+    own: bool
+    """Whether it has nothing but spans in the scope of a gateway. Anybody may say so of theirs."""
 
 
 class _Ids(NamedTuple):
@@ -47,16 +58,17 @@ def body_digest(body: bytes, keys: bytes) -> bytes:
     return digest(body if NO_KEY in keys else LENGTH.pack(len(body)) + keys)
 
 
-def span_keys(body: bytes) -> bytes:
-    """The keys of all spans of a request, in their order, joined.
+def read_spans(body: bytes) -> SpansRead:
+    """Which spans a request has, and whose they say they are.
 
     Raises BadRequest for what is not a request, TooLarge for one that would burst the memory when it is decoded.
     """
-    spans = _spans_one_by_one(body) if len(body) > WHOLE_BYTES_MAX else _spans(body)
+    spans, own = _spans_one_by_one(body) if len(body) > WHOLE_BYTES_MAX else _spans(body)
     keys = [span.trace_id + span.span_id for span in spans]
-    if any(len(key) != KEY_BYTES for key in keys):
-        keys = [span_key(span.trace_id, span.span_id) for span in spans]
-    return b"".join(keys)
+    joined = b"".join(keys)
+    if len(joined) != KEY_BYTES * len(keys) or any(len(key) != KEY_BYTES for key in keys):
+        joined = b"".join([span_key(span.trace_id, span.span_id) for span in spans])
+    return SpansRead(joined, own)
 
 
 def span_key(trace_id: bytes, span_id: bytes) -> bytes:
@@ -73,22 +85,26 @@ def split_keys(keys: bytes) -> list[bytes]:
     return [key for (key,) in KEY.iter_unpack(keys)]
 
 
-def _spans(body: bytes) -> list[Any]:
+def _spans(body: bytes) -> tuple[list[Any], bool]:
     request = _parse(ExportTraceServiceRequest, body)
-    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+    scopes = [scope for resource in request.resource_spans for scope in resource.scope_spans]
+    own = all(scope.scope.name == SCOPE for scope in scopes) and not len(UnknownFieldSet(request))
+    return [span for scope in scopes for span in scope.spans], own
 
 
-def _spans_one_by_one(body: bytes) -> list[Any]:
+def _spans_one_by_one(body: bytes) -> tuple[list[Any], bool]:
     """The ids of each span alone; each is decoded, to see that it can be, and let go before the next."""
     ids: list[Any] = []
-    for group in frame(body):
+    whole = frame(body)
+    own = not whole.rest
+    for group in whole.resources:
         _parse(ResourceSpans, _small(group.rest))
         for scope in group.scopes:
-            _parse(ScopeSpans, _small(scope.rest))
+            own = _parse(ScopeSpans, _small(scope.rest)).scope.name == SCOPE and own
             for field in scope.spans:
                 span = _parse(Span, _small(body[field.value : field.end]))
                 ids.append(_Ids(span.trace_id, span.span_id))
-    return ids
+    return ids, own
 
 
 def _small(piece: bytes) -> bytes:

@@ -50,6 +50,7 @@ class SegmentPlan:
 class _Group(NamedTuple):
     sender: str
     tenant: str | None
+    own: bool
     day: int
 
 
@@ -72,7 +73,8 @@ def plan_segment(
         if record.kind is Kind.RESENT:
             duplicates[record.sender] = duplicates.get(record.sender, 0) + record.spans
         else:
-            groups.setdefault(_Group(record.sender, record.tenant, record.received_ms // DAY_MS), []).append(offset)
+            day = record.received_ms // DAY_MS
+            groups.setdefault(_Group(record.sender, record.tenant, record.own, day), []).append(offset)
     batches: list[Batch] = []
     keys: dict[str, bytes] = {}
     bodies: list[Body] = []
@@ -129,6 +131,7 @@ def _batch(name: str, segment: int, group: _Group, share: Share) -> Batch:
         offsets=share.offsets,
         rows=sum(record.spans for record in share.records) - len(share.dropped),
         dropped=dropped,
+        own=group.own,
         shard=share.shard,
         digest=fingerprint(share.records, dropped),
     )

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from collector.commit import Committer
-from collector.otlp import KEY_BYTES, body_digest, span_keys
+from collector.otlp import KEY_BYTES, SpansRead, body_digest, read_spans
 from collector.recent import RecentBodies
 from collector.records import Kind, SpoolRecord
 from collector.refusals import Busy
@@ -44,7 +44,7 @@ class Receiver:
         """
         self.check_room()
         received_ms = self._now_ms()
-        keys = await self._span_keys(body)
+        keys, own = await self._read(body)
         spans = len(keys) // KEY_BYTES
         if not spans:
             return 0
@@ -55,22 +55,30 @@ class Receiver:
             return known
         kept: int | None = None
         try:
-            await self._committer.append(_record(Kind.BODY, sender, received_ms, key[1], spans, keys, body))
+            await self._committer.append(_record(Kind.BODY, sender, received_ms, key[1], spans, keys, body, own=own))
             kept = spans
             return spans
         finally:
             self._recent.settle(key, spans=kept, now_ms=received_ms)
 
-    async def _span_keys(self, body: bytes) -> bytes:
+    async def _read(self, body: bytes) -> SpansRead:
         if len(body) <= OFF_LOOP_BYTES:
-            return span_keys(body)
+            return read_spans(body)
         # Decoded, a body may be many times its size: one at a time, which is no slower, for decoding holds the GIL.
         async with self._turn:
-            return await asyncio.to_thread(span_keys, body)
+            return await asyncio.to_thread(read_spans, body)
 
 
 def _record(
-    kind: Kind, sender: Sender, received_ms: int, body_digest: bytes, spans: int, keys: bytes = b"", body: bytes = b""
+    kind: Kind,
+    sender: Sender,
+    received_ms: int,
+    body_digest: bytes,
+    spans: int,
+    keys: bytes = b"",
+    body: bytes = b"",
+    *,
+    own: bool = False,
 ) -> SpoolRecord:
     return SpoolRecord(
         kind=kind,
@@ -79,6 +87,7 @@ def _record(
         received_ms=received_ms,
         digest=body_digest,
         spans=spans,
+        own=own and sender.may_name_tenants,
         keys=keys,
         body=body,
     )

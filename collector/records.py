@@ -40,6 +40,8 @@ class SpoolRecord:
     """Unix milliseconds."""
     digest: bytes
     spans: int
+    own: bool = False
+    """Whether a gateway wrote them all, by its own token: then nothing has to be guessed of what they say."""
     keys: bytes = b""
     """24 bytes a span, in the order of the spans in `body`; empty for RESENT, as `body` is."""
     body: bytes = field(default=b"", repr=False)
@@ -54,6 +56,7 @@ def encode(record: SpoolRecord) -> tuple[bytes, bytes, bytes]:
             "received_ms": record.received_ms,
             "digest": record.digest.hex(),
             "spans": record.spans,
+            "own": record.own,
         }
     )
     return LENGTH.pack(len(header)) + header, record.keys, record.body
@@ -78,6 +81,7 @@ def decode(kind: int, payload: bytes) -> SpoolRecord:
             received_ms=int(header["received_ms"]),
             digest=bytes.fromhex(header["digest"]),
             spans=spans,
+            own=bool(header.get("own", False)),
             keys=payload[start:end],
             body=payload[end:],
         )

@@ -71,6 +71,7 @@ class ClickHouseStore:
                 token=batch.token,
                 query_id=batch.token,
                 quorum=self._quorum,
+                own=batch.batch.own,
             )
         except FAILURES as error:
             outcome = insert_outcome(getattr(error, "code", None), _reason(error))

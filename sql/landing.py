@@ -5,6 +5,7 @@ bytes were sent leaves the outcome unknown: repeat with the same token until a d
 id (collector_count_batch.sql) before a new token is spent. Nothing here retries, and nothing walks the spans.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -14,7 +15,23 @@ from clickhouse_connect.driver.exceptions import DataError
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-TABLE = "tollway.landing"
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A landing table, and the file of the message that it mirrors."""
+
+    table: str
+    message: str
+
+    @property
+    def schema(self) -> str:
+        """The trimmed OTLP message."""
+        return _schema(self.message)
+
+
+ANYBODY = Way("tollway.landing", "otlp.proto")
+GATEWAY = Way("tollway.gateway_landing", "gateway.proto")
+"""Only for what a gateway wrote, in its own scope and by its own token; other spans would lose what is theirs."""
 
 SETTINGS: dict[str, str | int] = {
     "format_schema_source": "string",
@@ -50,9 +67,8 @@ QUORUM_SETTINGS: dict[str, str | int] = {"insert_quorum_parallel": 1, "insert_qu
 
 
 @cache
-def schema() -> str:
-    """The trimmed OTLP message the landing table mirrors."""
-    return files("sql").joinpath("schema", "otlp.proto").read_text("utf-8")
+def _schema(message: str) -> str:
+    return files("sql").joinpath("schema", message).read_text("utf-8")
 
 
 def insert(
@@ -66,20 +82,23 @@ def insert(
     token: str,
     query_id: str,
     quorum: str = "",
+    own: bool = False,
 ) -> None:
     """Store the spans of `payload`, serialised ExportTraceServiceRequests joined end to end.
 
     `tenant` is the one the sender is bound to, "" when its spans may name theirs; `received_at_ms` is Unix milliseconds
     and chooses the partition; `quorum` is how many replicas must have the batch before it counts as taken ("auto" =
-    most, "" = this server alone). A token already seen within the window stores nothing and does not say so. Raises
+    most, "" = this server alone); `own` spans are a gateway's, all in its scope and nothing beside them: they land by a
+    shorter way, as the same rows. A token already seen within the window stores nothing and does not say so. Raises
     clickhouse_connect's DatabaseError with a `code` for a definite refusal, without one when the outcome is unknown.
     """
-    spans = only_spans(payload)
+    way = GATEWAY if own and not tenant else ANYBODY
+    spans = payload if way is GATEWAY else only_spans(payload)
     client.raw_insert(
-        TABLE,
+        way.table,
         insert_block=spans + stamp(batch_id=batch_id, sender=sender, tenant=tenant, received_at_ms=received_at_ms),
         fmt="ProtobufSingle",
-        settings=settings(client, schema=schema(), token=token, quorum=quorum) | {"query_id": query_id},
+        settings=settings(client, schema=way.schema, token=token, quorum=quorum) | {"query_id": query_id},
     )
 
 

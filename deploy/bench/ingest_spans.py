@@ -53,12 +53,13 @@ class Requests:
             for tenant in range(10)
             for alias in range(4)
         ]
+        self._scope = message(0x0A, message(0x0A, names.SCOPE.encode()))
         self._resource = message(0x0A, Key("service.name", tag=0x0A).text("tollway-gateway"))
 
     def body(self) -> bytes:
         """The next request."""
         spans = b"".join([message(0x12, self._span()) for _ in range(SPANS)])
-        return message(0x0A, self._resource + message(0x12, spans))
+        return message(0x0A, self._resource + message(0x12, self._scope + spans))
 
     def _span(self) -> bytes:
         draw = self._dice.random

@@ -4,6 +4,9 @@ OpenTelemetry's GenAI names where they exist (semantic-conventions-genai, Novemb
 constants deprecated, so they are written down here), and `tollway.*` for the rest.
 """
 
+SCOPE = "tollway.gateway"
+"""The scope that holds a gateway's spans: by its name they are known as written by the names below and no others."""
+
 OPERATION_NAME = "gen_ai.operation.name"
 PROVIDER_NAME = "gen_ai.provider.name"
 REQUEST_MODEL = "gen_ai.request.model"

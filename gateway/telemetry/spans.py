@@ -15,7 +15,6 @@ from gateway.domain.usage import Completeness, Usage
 from gateway.telemetry.protobuf import Key, message, varint
 
 SERVICE_NAME = "tollway-gateway"
-SCOPE_NAME = "tollway.gateway"
 
 _INTERNAL, _SERVER, _CLIENT = b"\x30\x01", b"\x30\x02", b"\x30\x03"
 _FAILED = b"\x7a\x02\x18\x02"
@@ -65,7 +64,7 @@ class SpanEncoder:
         resource = Key("service.name", tag=0x0A).text(SERVICE_NAME)
         resource += Key("service.instance.id", tag=0x0A).text(instance)
         self._resource = message(0x0A, resource)
-        self._scope = message(0x0A, message(0x0A, SCOPE_NAME.encode()))
+        self._scope = message(0x0A, message(0x0A, names.SCOPE.encode()))
 
     def attempt(self, attempt: Attempt) -> bytes:
         """The CLIENT span of an ended attempt."""

@@ -250,7 +250,7 @@ SELECT
     contradictory AS usage_invalid,
     multiIf(
         w[20] != '', w[20],
-        own_id = '' AND counted, toJSONString(mapFromArrays(
+        is_foreign AND counted, toJSONString(mapFromArrays(
             ['input', 'output', 'cache_read', 'cache_write', 'cache_write_1h', 'reasoning', 'total'],
             said)),
         '') AS usage_raw,

@@ -21,12 +21,16 @@ def keys(count: int) -> list[bytes]:
     return [key() for _ in range(count)]
 
 
-def body(spans: Sequence[bytes], *, tenant: str = "acme", name: str = "chat gpt", attributes: int = 0) -> bytes:
-    """An ExportTraceServiceRequest with one CLIENT span for each key."""
+def body(
+    spans: Sequence[bytes], *, tenant: str = "acme", name: str = "chat gpt", attributes: int = 0, scope: str = ""
+) -> bytes:
+    """An ExportTraceServiceRequest with one CLIENT span for each key, in a scope of that name."""
     request = ExportTraceServiceRequest()
-    scope = request.resource_spans.add().scope_spans.add()
+    held = request.resource_spans.add().scope_spans.add()
+    if scope:
+        held.scope.name = scope
     for one in spans:
-        span = scope.spans.add(trace_id=one[:16], span_id=one[16:], name=name, kind=3)
+        span = held.spans.add(trace_id=one[:16], span_id=one[16:], name=name, kind=3)
         span.start_time_unix_nano = NOW_NS
         span.end_time_unix_nano = NOW_NS + 250_000_000
         values = {"tollway.attempt.id": one[:16].hex(), "tollway.tenant": tenant, "tollway.alias": "fast"}

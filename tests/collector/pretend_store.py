@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from collector.ledger import OpenBatch
 from collector.ledger_rows import Key, LedgerRow
-from collector.otlp import span_keys, split_keys
+from collector.otlp import read_spans, split_keys
 from collector.store import StoreDown
 from collector.verdicts import Counted, DataRefused, Declined, Inserted, InsertOutcome, Uncertain
 
@@ -57,7 +57,7 @@ class PretendStore:
         if self.down or batch.batch.shard == self.away:
             return Uncertain("connection refused")
         self.inserts.append(batch.token)
-        sent = split_keys(span_keys(otlp))
+        sent = split_keys(read_spans(otlp).keys)
         if any(self.refuses(one) for one in sent):
             return DataRefused("cannot parse")
         match self.faults.popleft() if self.faults else Fault.NONE:

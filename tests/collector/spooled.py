@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collector.batches import SegmentContent
-from collector.otlp import digest, span_keys
+from collector.otlp import digest, read_spans
 from collector.records import Kind, SpoolRecord
 from collector.sealed import Segment
 from collector.settings import Limits
@@ -30,7 +30,7 @@ def kept(
         received_ms=received_ms,
         digest=digest(sent),
         spans=len(spans),
-        keys=span_keys(sent),
+        keys=read_spans(sent).keys,
         body=sent,
     )
 

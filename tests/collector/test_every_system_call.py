@@ -10,7 +10,7 @@ import pytest
 
 from collector.keeping import list_kept
 from collector.lander import TELL_S
-from collector.otlp import span_keys, split_keys
+from collector.otlp import read_spans, split_keys
 from collector.records import SpoolRecord
 from collector.sealed import list_segments, read_segment
 from collector.spool import KEPT
@@ -100,7 +100,7 @@ def lived_through(folder: Path, reaper: Reaper, monkeypatch: pytest.MonkeyPatch)
     assert (account.stored, account.parked, account.pending, account.drift) == (3, 1, 0, 0)
     assert account.received >= 7
     (why,) = (folder / "parked").glob("*.json")
-    assert poison in split_keys(span_keys(why.with_suffix(".otlp").read_bytes()))
+    assert poison in split_keys(read_spans(why.with_suffix(".otlp").read_bytes()).keys)
     assert list_segments(folder / "spool") == []
     replayable = [batch for one in list_kept(folder / "spool" / KEPT) for batch in read_segment(one.path).landed or ()]
     assert len({batch.batch_id for batch in replayable}) == len(replayable)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.framing import frame, without
-from collector.otlp import KEY_BYTES, NO_KEY, WHOLE_BYTES_MAX, body_digest, span_key, span_keys, split_keys
+from collector.otlp import KEY_BYTES, NO_KEY, WHOLE_BYTES_MAX, body_digest, read_spans, span_key, split_keys
 from collector.refusals import BadRequest, TooLarge
+from gateway.domain.attributes import SCOPE
 from tests.collector.emitting import body, keys
 
 
@@ -28,22 +29,39 @@ def nested(shape: list[list[int]]) -> bytes:
 
 def test_the_keys_of_a_request_are_its_ids_in_their_order() -> None:
     sent = keys(3)
-    assert split_keys(span_keys(body(sent))) == sent
+    assert split_keys(read_spans(body(sent)).keys) == sent
 
 
 def test_requests_joined_are_one_request() -> None:
     sent = keys(4)
-    assert split_keys(span_keys(body(sent[:1]) + body(sent[1:]))) == sent
+    assert split_keys(read_spans(body(sent[:1]) + body(sent[1:])).keys) == sent
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff", b"hello, world", body(keys(3))[:-3]])
 def test_what_is_not_a_request_is_refused(data: bytes) -> None:
     with pytest.raises(BadRequest):
-        span_keys(data)
+        read_spans(data)
 
 
 def test_an_empty_request_has_no_keys() -> None:
-    assert span_keys(b"") == b""
+    assert read_spans(b"").keys == b""
+
+
+def test_a_request_is_a_gateways_own_where_each_scope_says_so_and_nothing_stands_beside_the_spans() -> None:
+    own, strange = body(keys(2), scope=SCOPE), body(keys(1))
+    beside = b"\xaa\xb5\x18\x03abc"  # Field 50005, a text.
+    padding = body(keys(1), scope=SCOPE, attributes=WHOLE_BYTES_MAX // 40)
+    tried = (
+        own,
+        own + own,
+        own + padding,
+        strange,
+        own + strange,
+        own + beside,
+        own + padding + beside,
+        padding + strange,
+    )
+    assert [read_spans(one).own for one in tried] == [True, True, True, False, False, False, False, False]
 
 
 def test_a_span_without_ids_has_the_key_that_is_like_no_other() -> None:
@@ -56,7 +74,7 @@ def test_odd_ids_get_keys_of_their_own_that_do_not_shift_their_neighbours() -> N
     spans = request.resource_spans.add().scope_spans.add().spans
     for trace_id, span_id in [(b"abc", b"de"), (b"ab", b"cde"), (good[:16], good[16:])]:
         spans.add(trace_id=trace_id, span_id=span_id)
-    found = split_keys(span_keys(request.SerializeToString()))
+    found = split_keys(read_spans(request.SerializeToString()).keys)
     assert found[2] == good
     assert len({*found}) == 3
     assert all(len(one) == KEY_BYTES for one in found)
@@ -65,10 +83,10 @@ def test_odd_ids_get_keys_of_their_own_that_do_not_shift_their_neighbours() -> N
 @given(st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=3), st.data())
 def test_taking_spans_out_leaves_the_others_in_their_order(shape: list[list[int]], data: st.DataObject) -> None:
     whole = nested(shape)
-    sent = split_keys(span_keys(whole))
+    sent = split_keys(read_spans(whole).keys)
     dropped = data.draw(st.sets(st.integers(0, max(len(sent) - 1, 0))))
     rest = without(whole, dropped)
-    assert split_keys(span_keys(rest)) == [one for i, one in enumerate(sent) if i not in dropped]
+    assert split_keys(read_spans(rest).keys) == [one for i, one in enumerate(sent) if i not in dropped]
     parsed = ExportTraceServiceRequest.FromString(rest)
     for group in parsed.resource_spans:
         assert group.resource.attributes[0].value.string_value == "s"
@@ -100,7 +118,7 @@ def field(number: int, content: bytes) -> bytes:
 def test_a_large_body_has_the_keys_of_its_parts() -> None:
     parts = [body(keys(40), attributes=300) for _ in range(5)]
     assert len(b"".join(parts)) > WHOLE_BYTES_MAX
-    assert span_keys(b"".join(parts)) == b"".join(span_keys(part) for part in parts)
+    assert read_spans(b"".join(parts)).keys == b"".join(read_spans(part).keys for part in parts)
 
 
 def test_a_large_body_is_refused_for_one_bad_span_in_it() -> None:
@@ -108,7 +126,7 @@ def test_a_large_body_is_refused_for_one_bad_span_in_it() -> None:
     bad = field(1, field(2, field(2, b"\x0a\xffshort")))
     assert len(large) > WHOLE_BYTES_MAX
     with pytest.raises(BadRequest):
-        span_keys(large + bad)
+        read_spans(large + bad)
 
 
 @pytest.mark.parametrize("around", ["resource", "scope"])
@@ -116,7 +134,7 @@ def test_a_large_body_is_refused_for_what_stands_around_its_spans(around: str) -
     large = body(keys(200), attributes=300)
     bad = field(1, b"\xff\xff")
     with pytest.raises(BadRequest):
-        span_keys(large + field(1, bad if around == "resource" else field(2, bad)))
+        read_spans(large + field(1, bad if around == "resource" else field(2, bad)))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +152,7 @@ def test_a_large_body_is_refused_for_what_stands_around_its_spans(around: str) -
 def test_millions_of_empty_messages_are_refused_before_they_become_objects(bomb: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TooLarge):
-        span_keys(bomb)
+        read_spans(bomb)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
 
@@ -145,7 +163,7 @@ def test_spans_scopes_and_resources_are_counted_together(
     monkeypatch.setattr("collector.framing.FIELDS_MAX", 100)
     large = field(1, field(2, b"\x12\x00" * spans))
     if taken:
-        assert len(frame(large)[0].scopes[0].spans) == spans
+        assert len(frame(large).resources[0].scopes[0].spans) == spans
     else:
         with pytest.raises(TooLarge):
             frame(large)

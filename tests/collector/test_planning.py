@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from collector.batches import Batch, PayloadLost, SegmentContent, halves, join, payload, to_positions, to_ranges
 from collector.horizon import Horizon
-from collector.otlp import span_keys, split_keys
+from collector.otlp import read_spans, split_keys
 from collector.planning import SegmentPlan, plan_segment
 from collector.records import SpoolRecord
 from tests.collector.emitting import keys
@@ -15,7 +17,7 @@ def plan(*records: SpoolRecord, seen: Horizon | None = None, expected: dict[str,
 
 
 def spans_of(batch: Batch, *records: SpoolRecord) -> list[bytes]:
-    return split_keys(span_keys(payload(batch, content(*records))))
+    return split_keys(read_spans(payload(batch, content(*records))).keys)
 
 
 def test_the_bodies_of_one_sender_are_one_batch_of_their_own_bytes_joined() -> None:
@@ -41,6 +43,16 @@ def test_a_batch_has_one_sender_one_tenant_and_one_day() -> None:
         ("app", "globex", NOON_MS, (300,)),
     ]
     assert len({batch.batch_id for batch in batches}) == 4
+
+
+def test_what_a_gateway_wrote_and_what_others_wrote_are_batches_of_their_own() -> None:
+    one, other = kept(keys(1)), kept(keys(2))
+    made = plan(replace(one, own=True), other, replace(kept(keys(3)), own=True))
+    assert [(batch.own, batch.rows, batch.offsets) for batch in made.batches] == [
+        (True, 4, (0, 200)),
+        (False, 2, (100,)),
+    ]
+    assert all(Batch.from_json(batch.as_json()) == batch for batch in made.batches)
 
 
 def test_days_part_at_midnight_in_utc() -> None:

@@ -20,6 +20,7 @@ from collector.sealed import list_segments, read_segment
 from collector.settings import Limits, Sender
 from collector.spool import Spool
 from gateway.domain import clock
+from gateway.domain.attributes import SCOPE
 from tests.collector.emitting import body, keys
 from tests.collector.spooled import NOON_MS
 
@@ -96,6 +97,16 @@ async def test_what_is_acknowledged_is_on_disk_with_its_sender_and_keys(half: Ha
         body=body(sent),
     )
     assert half.books.accounts() == {"app": Account(received=3, pending=3)}
+
+
+async def test_what_calls_itself_a_gateways_is_one_by_the_gateways_token_alone(half: Half) -> None:
+    for sender, scope in ((GATEWAY, SCOPE), (APP, SCOPE), (GATEWAY, "other")):
+        await half.receiver.take_traces(sender, body(keys(1), scope=scope))
+    assert [(record.sender, record.own) for record in half.kept()] == [
+        ("gateway", True),
+        ("app", False),
+        ("gateway", False),
+    ]
 
 
 async def test_a_body_is_not_acknowledged_before_it_is_on_disk(half: Half) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from collector.batches import Batch, halves, payload
 from collector.horizon import Horizon
 from collector.ledger import Ledger
-from collector.otlp import KEY_BYTES, TRACE_ID_BYTES, span_keys, split_keys
+from collector.otlp import KEY_BYTES, TRACE_ID_BYTES, read_spans, split_keys
 from collector.planning import SegmentPlan, plan_segment
 from collector.records import SpoolRecord
 from collector.sharding import shard_of
@@ -29,7 +29,7 @@ def plan(*records: SpoolRecord, shards: tuple[str, ...] = SHARDS, seen: Horizon 
 
 
 def spans_of(batch: Batch, *records: SpoolRecord) -> list[bytes]:
-    return split_keys(span_keys(payload(batch, content(*records))))
+    return split_keys(read_spans(payload(batch, content(*records))).keys)
 
 
 traces = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=6), min_size=1, max_size=5)

@@ -31,11 +31,22 @@ QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCh
 
 
 def land(store: RunningStore, payload: bytes, tenant: str = "") -> str:
-    """Land these spans as one batch; its id."""
+    """Land these spans as one batch; its id. A gateway's land both ways, as the same rows."""
+    batch = land_by(store, payload, tenant=tenant)
+    if not tenant:
+        read, other = (rows(store, "spans", each) for each in (batch, land_by(store, payload, own=True)))
+        assert read.keys() == other.keys()
+        for span_id, row in read.items():
+            assert differing(other[span_id], {**row, "batch_id": other[span_id]["batch_id"]}) == {}
+    return batch
+
+
+def land_by(store: RunningStore, payload: bytes, *, tenant: str = "", own: bool = False) -> str:
+    """Land these spans by the way of all or by the gateway's own; the batch's id."""
     batch = f"wire-{next(BATCHES)}"
     landing.insert(
         store.writer, payload, batch_id=batch, sender="gateway", tenant=tenant, received_at_ms=1_793_000_123_456,
-        token=batch, query_id=batch,
+        token=batch, query_id=batch, own=own,
     )  # fmt: skip
     return batch
 
@@ -224,6 +235,15 @@ def test_no_estimate_is_null_and_an_estimate_of_zero_is_zero(store: RunningStore
 def test_every_outcome_and_every_completeness_lands(store: RunningStore) -> None:
     endings = itertools.product(Outcome, Completeness)
     compare(store, *(facts.attempt(outcome=outcome, completeness=known) for outcome, known in endings))
+
+
+def test_counts_that_cannot_be_are_unknown_by_either_way(store: RunningStore) -> None:
+    counts = ((TOKENS_MAX + 1,), (1, TOKENS_MAX), (2**63 - 1,), (0, 0, 0, 0, 2**64))
+    attempts = [facts.attempt(usage=Usage(*each)) for each in counts]
+    read = rows(store, "spans", land(store, b"".join(map(ENCODER.attempt, attempts))))
+    assert {(row["completeness"], row["usage_invalid"], row["output"]) for row in read.values()} == {
+        ("unknown", True, 0)
+    }
 
 
 def test_a_sender_bound_to_a_tenant_lands_under_it_and_is_no_gateway(store: RunningStore) -> None:

@@ -20,7 +20,7 @@ from tests.deploy.test_settings import ENV, EXAMPLE
 
 pytestmark = pytest.mark.slow
 
-VIEW = "DROP VIEW tollway.landing_to_spans", Placement().statements(views()[0].text)[-1]
+VIEW = "DROP VIEW tollway.landing_to_spans", Placement().statements(views()[1].text)[-1]
 Run = Callable[..., Any]
 
 
