@@ -27,7 +27,8 @@ from analytics.focus.cost_and_usage import Charged, Document, Row
 from analytics.manifest import MANIFEST, PackFile
 from analytics.pack import Activity, ControlBroken, Prior, SignOff, Table
 from analytics.reconciliation import evidence
-from analytics.reconciliation.month import assemble, attempt_params, fetch_invoiced
+from analytics.reconciliation.grain import Days
+from analytics.reconciliation.month import assemble, attempt_params, days_of, fetch_invoiced
 from analytics.reconciliation.summary import Reconciliation
 from analytics.reconciliation.variance import total
 from analytics.rfc4180 import render as csv_of
@@ -221,14 +222,14 @@ def _of_store(
     client: Client, month: str, window: Window
 ) -> tuple[Reconciliation, list[Charged], Table, dict[str, Document]]:
     invoiced = fetch_invoiced(client, window)
-    attempts = sql.fetch(client, "recon_owners", **attempt_params(window))
+    attempts = sql.fetch(client, "recon_attempts", **attempt_params(window, by_owner=True))
     requests = sql.fetch(client, "recon_requests", since=window.since, until=window.until)
     owned = [OwnedGroup(_owner(row), evidence.attempt_group(row)) for row in attempts.iter_rows(named=True)]
     whole = assemble(month, window, invoiced, [each.attempts for each in owned])
     book = rate_cards.book_of(invoiced.cards)
     shares = share_lines(whole.lines, owned, book)
     charged = [Charged(line, share) for line, share in zip(whole.lines, shares, strict=True)]
-    owners = pack.by_alias_tenant(owner_sums(whole.lines, shares), _activity(owned, requests))
+    owners = pack.by_alias_tenant(owner_sums(whole.lines, shares), _activity(owned, requests, days_of(window)))
     ids = sorted({name for line in whole.lines for name in line.import_ids})
     found = sql.fetch(client, "pack_documents", import_ids=ids)
     documents = {
@@ -243,9 +244,11 @@ def _only(numbers: Sequence[str]) -> str:
     return numbers[0] if len(numbers) == 1 else ""
 
 
-def _activity(owned: Iterable[OwnedGroup], requests: pl.DataFrame) -> dict[Owner, Activity]:
+def _activity(owned: Iterable[OwnedGroup], requests: pl.DataFrame, days: Days) -> dict[Owner, Activity]:
     metered: dict[Owner, list[OwnedGroup]] = {}
     for each in owned:
+        if not days.holds(each.attempts.day):
+            continue
         metered.setdefault(each.owner, []).extend([each] if each.attempts.metered else [])
     counts = {_owner(row): row for row in requests.iter_rows(named=True)}
     found = {}

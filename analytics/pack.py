@@ -137,8 +137,10 @@ def summary(
 def lines(month: Reconciliation) -> Table:
     """One row a line, with its variance by class and what proves each part."""
     columns = (
-        *("issuer", "billing_account_id", "day", "model", "model_snapshot", "token_class", "qty_ledger", "qty_invoice"),
+        *("issuer", "billing_account_id", "day", "model", "model_snapshot", "token_class", "processing_tier"),
+        *("region", "days", "qty_ledger", "qty_invoice"),
         *("price_card", "price_billed", "cost_ledger", "cost_invoice", "variance", "variance_class", *_VARIANCES),
+        "ambiguous",
         *("rows", "sku_price_id", "evidence_ref", "source_sha256"),
     )
 
@@ -151,6 +153,9 @@ def lines(month: Reconciliation) -> Table:
             line.model,
             " ".join(line.invoice_models),
             line.token_class,
+            line.processing_tier,
+            line.region,
+            line.days,
             line.metered_quantity,
             line.billed_quantity,
             line.unit_price,
@@ -160,6 +165,7 @@ def lines(month: Reconciliation) -> Table:
             line.variance,
             "+".join(name.value for name in VarianceClass if classes[name]),
             *(classes[name] for name in VarianceClass),
+            "|".join(line.ambiguous),
             line.billed_rows,
             line.card_id,
             " | ".join(f"{p.variance_class.value} {plain(p.amount)}: {p.evidence.reference()}" for p in line.parts),

@@ -10,6 +10,8 @@ from decimal import Decimal
 from gateway.domain.attempt import Outcome
 from gateway.domain.usage import NO_USAGE, Completeness, Usage
 
+USAGE = "Usage"
+
 OUTPUT_CEILING_DEFAULT = 16_384
 """Output tokens that an attempt is taken to be capable of when its request gave no bound of its own."""
 
@@ -35,6 +37,42 @@ class BilledRow:
     """Where in the file; only to tell rows apart."""
     reason: str = ""
     """Why the class is "other"; "" = it is not."""
+    category: str = USAGE
+    """FOCUS' charge category: Usage, Tax, Credit, Refund, Fee, Purchase or Adjustment."""
+    correction: bool = False
+    """Of a period that was invoiced before."""
+    processing_tier: str = ""
+    """The vendor's; "" = the default one, or not told."""
+    region: str = ""
+    days: int = 1
+    """UTC days from `day` that the row bills together."""
+    priced: Decimal | None = None
+    """What the vendor's price comes to in USD, where the invoice converted it; None = it did not."""
+    identity: str = ""
+    """What else tells one row of a file from another: what it bills when, for which project and key, its number."""
+    request_id: str = ""
+    """The one request it bills; "" = a sum of several."""
+    invoice_id: str = ""
+
+    @property
+    def reference(self) -> str:
+        """Where the row is found: `IMPORT:ROW`."""
+        return f"{self.import_id[:12]}:{self.row}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """Tokens of one class that the vendor's own usage report counts: an invoice is held against these too."""
+
+    provider: str
+    account: str
+    day: date
+    model: str
+    token_class: str
+    quantity: int
+    processing_tier: str = ""
+    region: str = ""
+    import_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +89,9 @@ class AttemptGroup:
     priced: bool = True
     """Whether the store could price each of them; metered = measured and priced."""
     card_id: str = ""
+    processing_tier: str = ""
+    """The one that the vendor says it used; "" = the default one."""
+    region: str = ""
     attempts: int = 1
     unmeasured: int = 0
     """How many of them a vendor may bill without having told the final usage, as rated_attempts has it."""

@@ -12,7 +12,10 @@ import sql
 from analytics import rate_cards
 from analytics.reconciliation import evidence
 from analytics.reconciliation.core import reconcile_lines
+from analytics.reconciliation.documents import INVOICE, settle
 from analytics.reconciliation.facts import OUTPUT_CEILING_DEFAULT, AttemptGroup
+from analytics.reconciliation.grain import DAY, Days
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.reconciliation.summary import Coverage, Reconciliation, summarise
 from analytics.windows import Window, begun_month
 
@@ -27,14 +30,14 @@ class Invoiced:
     cards: pl.DataFrame
 
 
-def reconcile_month(client: Client, month: str, *, now: datetime) -> Reconciliation:
+def reconcile_month(client: Client, month: str, *, now: datetime, policy: Policy = FOCUS) -> Reconciliation:
     """Reconcile a UTC month such as "2026-11". Raises MonthInvalid for a month that has not begun at `now`."""
     window = begun_month(month, now=now)
     attempts = sql.fetch(client, "recon_attempts", **attempt_params(window))
-    return assemble(month, window, fetch_invoiced(client, window), groups_of(attempts))
+    return assemble(month, window, fetch_invoiced(client, window), groups_of(attempts), policy)
 
 
-async def areconcile_month(client: AsyncClient, month: str, *, now: datetime) -> Reconciliation:
+async def areconcile_month(client: AsyncClient, month: str, *, now: datetime, policy: Policy = FOCUS) -> Reconciliation:
     """As reconcile_month."""
     window = begun_month(month, now=now)
     span = {"since": window.since, "until": window.until}
@@ -45,7 +48,7 @@ async def areconcile_month(client: AsyncClient, month: str, *, now: datetime) ->
         snapshots=await sql.afetch(client, "recon_snapshots", **span),
         cards=await sql.afetch(client, "rate_card_current"),
     )
-    return assemble(month, window, invoiced, groups_of(attempts))
+    return assemble(month, window, invoiced, groups_of(attempts), policy)
 
 
 def fetch_invoiced(client: Client, window: Window) -> Invoiced:
@@ -59,9 +62,14 @@ def fetch_invoiced(client: Client, window: Window) -> Invoiced:
     )
 
 
-def attempt_params(window: Window) -> dict[str, object]:
-    """The parameters of recon_attempts and recon_owners."""
-    return {"since": window.since, "until": window.until, "output_ceiling": OUTPUT_CEILING_DEFAULT}
+def attempt_params(window: Window, *, by_owner: bool = False) -> dict[str, object]:
+    """The parameters of recon_attempts: the window and a day on either side, over whose edges usage may be billed."""
+    return {
+        "since": window.since - DAY,
+        "until": window.until + DAY,
+        "output_ceiling": OUTPUT_CEILING_DEFAULT,
+        "by_owner": by_owner,
+    }
 
 
 def groups_of(frame: pl.DataFrame) -> list[AttemptGroup]:
@@ -69,17 +77,41 @@ def groups_of(frame: pl.DataFrame) -> list[AttemptGroup]:
     return [evidence.attempt_group(row) for row in frame.iter_rows(named=True)]
 
 
-def assemble(month: str, window: Window, invoiced: Invoiced, groups: Sequence[AttemptGroup]) -> Reconciliation:
+def days_of(window: Window) -> Days:
+    """The UTC days of a month's window."""
+    return Days(window.since.date(), window.until.date())
+
+
+def assemble(
+    month: str, window: Window, invoiced: Invoiced, groups: Sequence[AttemptGroup], policy: Policy = FOCUS
+) -> Reconciliation:
     """The reconciliation from what was fetched. Raises IdentityBroken when totals do not agree."""
-    billed = evidence.billed_rows(invoiced.billed)
-    lines = reconcile_lines(billed, groups, rate_cards.book_of(invoiced.cards), evidence.snapshots(invoiced.snapshots))
+    within = days_of(window)
+    settled = settle(evidence.documents(invoiced.billed, policy))
+    lines = reconcile_lines(
+        settled.billed,
+        groups,
+        rate_cards.book_of(invoiced.cards),
+        evidence.snapshots(invoiced.snapshots),
+        settled.reported,
+        within,
+    )
     return summarise(
-        month, window, lines=lines, billed=billed, groups=groups, coverage=_coverage(invoiced.coverage.iter_rows())
+        month,
+        window,
+        lines=lines,
+        billed=[row for row in settled.billed if row.correction or within.holds(row.day)],
+        groups=[group for group in groups if within.holds(group.day)],
+        coverage=_coverage(invoiced.coverage.iter_rows()),
+        policy=policy,
     )
 
 
 def _coverage(rows: Iterable[tuple[object, ...]]) -> list[Coverage]:
-    return [
-        Coverage(str(provider), str(account), str(import_id), str(currency), int(str(days)))
-        for provider, account, import_id, currency, days in rows
+    """What the invoices cover, and the cost reports of accounts without one."""
+    found = [
+        (str(document), Coverage(str(provider), str(account), str(import_id), str(currency), int(str(days))))
+        for provider, account, document, import_id, currency, days in rows
     ]
+    invoiced = {(each.provider, each.account) for document, each in found if document == INVOICE}
+    return [each for document, each in found if document == INVOICE or (each.provider, each.account) not in invoiced]

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal, localcontext
+from decimal import Decimal
 
 from analytics.reconciliation.facts import AttemptGroup, BilledRow
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.reconciliation.variance import IdentityBroken, Line, VarianceClass, by_class, total
 from analytics.windows import Window
 from gateway.domain.money import EXACT, plain
 from gateway.domain.usage import Completeness
-
-SUBUNIT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Account:
     """The UNEXPLAINED parts without their signs; the status is judged by it."""
     billed_rows: int
     tolerance: Decimal
-    """FOCUS 1.4's rounding tolerance for that many rows: max(100 x 0.01, sqrt(rows) x 0.5 x 0.01)."""
+    """What the policy tolerates; where it says nothing, FOCUS 1.4: max(100 x 0.01, sqrt(rows) x 0.5 x 0.01)."""
     status: str
     """no_invoice | matched (nothing unexplained) | within_tolerance | unexplained (beyond the tolerance)."""
     invoiced_days: int
@@ -92,6 +91,7 @@ def summarise(
     billed: Sequence[BilledRow],
     groups: Sequence[AttemptGroup],
     coverage: Sequence[Coverage],
+    policy: Policy = FOCUS,
 ) -> Reconciliation:
     """Sum the lines up. Raises IdentityBroken unless they hold all that was billed and all that the store metered."""
     invoiced, metered = total(line.invoiced for line in lines), total(line.metered for line in lines)
@@ -106,7 +106,7 @@ def summarise(
         month=month,
         window=window,
         lines=tuple(lines),
-        accounts=tuple(_account(payer, lines, groups, coverage) for payer in sorted(payers)),
+        accounts=tuple(_account(payer, lines, groups, coverage, policy) for payer in sorted(payers)),
         invoiced=invoiced,
         metered=metered,
         by_class=classes,
@@ -116,31 +116,31 @@ def summarise(
     )
 
 
-def tolerance(rows: int) -> Decimal:
-    """FOCUS 1.4, Invoice Reconciliation: MAX(100 x Subunit, SQRT(Rows) x 0.5 x Subunit), to six places."""
-    with localcontext(prec=40):
-        return max(100 * SUBUNIT, (Decimal(rows).sqrt() * SUBUNIT / 2).quantize(Decimal("0.000001"), ROUND_DOWN))
-
-
 def _account(
-    payer: tuple[str, str], lines: Sequence[Line], groups: Sequence[AttemptGroup], coverage: Sequence[Coverage]
+    payer: tuple[str, str],
+    lines: Sequence[Line],
+    groups: Sequence[AttemptGroup],
+    coverage: Sequence[Coverage],
+    policy: Policy,
 ) -> Account:
     mine = [line for line in lines if (line.provider, line.account) == payer]
     covered = [c for c in coverage if (c.provider, c.account) == payer]
     attempts = [g for g in groups if (g.provider, g.account) == payer and g.sent]
     classes = by_class(mine)
     rows = sum(line.billed_rows for line in mine)
+    invoiced = total(line.invoiced for line in mine)
+    tolerated = policy.tolerance(rows, invoiced)
     return Account(
         provider=payer[0],
         account=payer[1],
         currency=covered[0].currency if covered else "USD",
-        invoiced=total(line.invoiced for line in mine),
+        invoiced=invoiced,
         metered=total(line.metered for line in mine),
         by_class=classes,
         billed_rows=rows,
-        tolerance=tolerance(rows),
+        tolerance=tolerated,
         unexplained_gross=unexplained_gross(mine),
-        status=_status(unexplained_gross(mine), tolerance(rows)) if covered else "no_invoice",
+        status=_status(unexplained_gross(mine), tolerated) if covered else "no_invoice",
         invoiced_days=sum(c.days for c in covered),
         unmeasured=sum(g.unmeasured for g in attempts),
         unpriced=sum(g.attempts for g in attempts if g.completeness is Completeness.MEASURED and not g.priced),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.domain.money import EXACT, plain
 from gateway.domain.usage import TokenClass
@@ -18,24 +19,47 @@ OTHER = "other"
 
 
 class VarianceClass(StrEnum):
-    """Why an invoice and the metered cost differ."""
+    """Why an invoice and the metered cost differ; where several have evidence for a cent, the first has it."""
 
-    RATE = "RATE"
-    """Billed at another price, and a card row of the same model reproduces the amount."""
-    VOLUME = "VOLUME"
-    """Tokens billed for attempts that ended well but whose final usage never arrived."""
+    TAX = "TAX"
+    """What the invoice calls a tax."""
+    CREDIT = "CREDIT"
+    """What the invoice calls a credit or a refund."""
+    FEE = "FEE"
+    """What the invoice calls a fee."""
+    PURCHASE = "PURCHASE"
+    """What the invoice calls a purchase: prepaid credit, reserved capacity."""
+    FX = "FX"
+    """What converting the vendor's price into the currency of the invoice made."""
+    PRIOR_PERIOD_CORRECTION = "PRIOR_PERIOD_CORRECTION"
+    """A correction of a period that was invoiced before."""
+    DUPLICATE = "DUPLICATE"
+    """The same row twice, or the same tokens billed twice."""
     UNTRACKED_CHARGE = "UNTRACKED_CHARGE"
-    """Billed for a model to which the account made no attempt that day."""
+    """Billed for a model to which the account made no attempt that day, and no neighbour lacks it."""
     UNBILLED_USAGE = "UNBILLED_USAGE"
-    """Metered and not billed."""
+    """Metered and not billed, neither there nor in a neighbour."""
+    CUTOFF = "CUTOFF"
+    """Billed on the day before or after."""
+    MODEL_MAP = "MODEL_MAP"
+    """Billed under another model's name."""
+    CLASS_MIX = "CLASS_MIX"
+    """As many tokens in all, billed as other token classes."""
+    TIER_MIX = "TIER_MIX"
+    """Billed as another processing tier, region or context band of the same model."""
     CANCELLED_STREAM = "CANCELLED_STREAM"
     """Tokens billed for attempts on which our side hung up: the client, a timeout, or a gateway that died."""
     RETRY_OR_FALLBACK = "RETRY_OR_FALLBACK"
     """Tokens billed for attempts the vendor failed after it had begun to answer."""
+    RATE = "RATE"
+    """Billed at another price, and a card row of the same model reproduces the amount."""
+    VOLUME = "VOLUME"
+    """Tokens billed for attempts that ended well but whose final usage never arrived, or that the vendor's own usage
+    report counts."""
     ROUNDING = "ROUNDING"
     """What rounding at the file's last decimal place makes: one unit of it a row at most, and not all one way."""
     UNEXPLAINED = "UNEXPLAINED"
-    """What no card row and no attempt accounts for."""
+    """What no card row, no attempt and no neighbour accounts for."""
 
 
 class IdentityBroken(ArithmeticError):
@@ -66,6 +90,8 @@ class Evidence:
     """The most that those attempts can have been billed for; None = does not apply."""
     attempt_ids: tuple[str, ...] = ()
     """A few of the attempts, the first in order; `outcomes` counts them all."""
+    rows: tuple[str, ...] = ()
+    """The invoice rows it stands on, `IMPORT:ROW` with the first digits of the file's hash."""
 
     @property
     def attempts(self) -> int:
@@ -81,6 +107,7 @@ class Evidence:
         pieces += [f"floor={self.floor_tokens}"] if self.floor_tokens is not None else []
         pieces += [f"ceiling={self.ceiling_tokens}"] if self.ceiling_tokens is not None else []
         pieces += [f"attempts={' '.join(self.attempt_ids)}"] if self.attempt_ids else []
+        pieces += [f"rows={' '.join(self.rows)}"] if self.rows else []
         pieces += [self.note] if self.note else []
         return "; ".join(pieces)
 
@@ -95,9 +122,27 @@ class Part:
     tokens: int | None = None
 
 
+class Source(NamedTuple):
+    """Which attempts of a payer a line takes in."""
+
+    day: date
+    model: str
+    """As they asked for it."""
+    processing_tier: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """The attempts whose tokens a line bills though they belong to another line, and those tokens' classes."""
+
+    sources: tuple[Source, ...]
+    classes: tuple[TokenClass, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One account x model x token class x UTC day: what was billed, what was metered, and the parts between them."""
+    """One account x model x token class x tier x region x UTC day: billed, metered, and the parts between them."""
 
     provider: str
     account: str
@@ -108,8 +153,10 @@ class Line:
     """The names under which the invoice bills it; empty = not billed."""
     token_class: str
     """A TokenClass, or "other"."""
-    models: tuple[str, ...] = ()
-    """The models asked for that the line takes in: more than one where the invoice cannot tell them apart."""
+    sources: tuple[Source, ...] = ()
+    """The attempts it takes in: of more than one model, tier or region where the invoice cannot tell them apart."""
+    counterparts: tuple[Counterpart, ...] = ()
+    """Whose tokens it bills too many of; empty = nobody's, as far as can be told."""
     classes: tuple[TokenClass, ...] = ()
     """The token classes it takes in: output takes in reasoning, unless that is billed apart; none for "other"."""
     billed_rows: int
@@ -125,6 +172,14 @@ class Line:
     """Decimal places of the invoice's amounts; None = not billed."""
     import_ids: tuple[str, ...]
     parts: tuple[Part, ...]
+    processing_tier: str = ""
+    """The vendor's; "" = the default one, or the invoice tells none apart."""
+    region: str = ""
+    """"" = the invoice tells none apart that we know."""
+    days: int = 1
+    """UTC days from `day` that the line takes in: more than one where the invoice bills them together."""
+    ambiguous: tuple[VarianceClass, ...] = ()
+    """The classes between which an invoice of this grain cannot decide; their sum is exact. Empty = it can."""
 
     def __post_init__(self) -> None:
         """Raises IdentityBroken unless the parts sum to the variance exactly."""
@@ -141,9 +196,12 @@ class Line:
         return EXACT.subtract(self.invoiced, self.metered)
 
     @property
-    def key(self) -> tuple[str, str, date, str, str]:
+    def key(self) -> tuple[str, str, date, str, str, str, str]:
         """What makes the line one of its kind, and the order lines are kept in."""
-        return (self.provider, self.account, self.day, self.model, self.token_class)
+        return (
+            *(self.provider, self.account, self.day, self.model, self.token_class),
+            *(self.processing_tier, self.region),
+        )
 
 
 ByClass = dict[VarianceClass, Decimal]

@@ -60,7 +60,6 @@ LINES = (
     Column("billed_quantity", "Tokens billed", Kind.TOKENS),
     Column("metered_quantity", "Tokens metered", Kind.TOKENS),
     Column("unit_price", "Card price per 1M", Kind.PRICE, "The price in force; the CSV has it per token."),
-    *_CLASS_COLUMNS,
 )
 EXCEPTIONS = (
     Column("variance_class", "What it is", Kind.TEXT),
@@ -85,7 +84,10 @@ def lines(scope: Scope) -> Table:
     sums = {name: total(getattr(line, name) for line in scope.lines) for name in ("invoiced", "metered", "variance")}
     parts = {each.code.lower(): scope.by_class[VarianceClass(each.code)] for each in VARIANCE_CLASSES}
     foot: Row = {"provider": "Total", **sums, **parts}
-    return Table("reconciliation_lines", LINES, [_line(line) for line in scope.lines], foot, scope.style)
+    # Nineteen columns would hide the few that say something; each class has its own where it occurs.
+    occurring = {part.variance_class.lower() for line in scope.lines for part in line.parts}
+    columns = (*LINES, *(column for column in _CLASS_COLUMNS if column.key in occurring))
+    return Table("reconciliation_lines", columns, [_line(line) for line in scope.lines], foot, scope.style)
 
 
 def found(scope: Scope) -> list[tuple[Line, Part]]:

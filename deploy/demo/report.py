@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.traffic.replay import Tally
+from deploy.demo.witness import UNEXPLAINED
 from gateway.domain.money import plain
 
 
@@ -77,7 +78,8 @@ class DemoReport:
         tally = self.tally
         errors = ", ".join(f"{count} {code}" for code, count in sorted(tally.errors.items())) or "none"
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(self.attempts_by_outcome.items()))
-        rows = [(name, self.variance_by_class[name], self.expected_by_class[name]) for name in self.expected_by_class]
+        both = [(name, self.variance_by_class[name], self.expected_by_class[name]) for name in self.expected_by_class]
+        rows = [row for row in both if row[1] or row[2] or row[0] == UNEXPLAINED]
         width = max(len(plain(amount)) for amount in (self.metered, self.invoiced, *(row[1] for row in rows)))
         return [
             f"requests    {tally.requests}: {tally.ok} ok, {tally.cancelled} hung up; errors: {errors}",

@@ -13,7 +13,6 @@ from typing import Any
 
 from deploy.errors import OperatorError
 
-RATE = "RATE"
 VOLUME = "VOLUME"
 UNTRACKED_CHARGE = "UNTRACKED_CHARGE"
 UNBILLED_USAGE = "UNBILLED_USAGE"
@@ -22,8 +21,14 @@ RETRY_OR_FALLBACK = "RETRY_OR_FALLBACK"
 ROUNDING = "ROUNDING"
 UNEXPLAINED = "UNEXPLAINED"
 
+NOT_HERE = (
+    *("TAX", "CREDIT", "FEE", "PURCHASE", "FX", "PRIOR_PERIOD_CORRECTION", "DUPLICATE"),
+    *("CUTOFF", "MODEL_MAP", "CLASS_MIX", "TIER_MIX", "RATE"),
+)
+"""What these vendors' ledgers never give cause for: the parts of a month that are other classes are wrong."""
+
 CLASSES = (
-    RATE,
+    *NOT_HERE,
     VOLUME,
     UNTRACKED_CHARGE,
     UNBILLED_USAGE,

@@ -1,10 +1,18 @@
--- The attempts of a window that a vendor may bill, by account, model, UTC day, how they ended and the card that rated
--- them: what a reconciliation takes for evidence. Only groups with attempts have a row.
+-- The attempts of a window that a vendor may bill, by account, model, UTC day, processing tier, region, how they ended and
+-- the card that rated them, and where `by_owner` is asked for by who caused them: what a reconciliation takes for evidence,
+-- and what an invoiced amount is given back by. Only groups with attempts have a row.
 SELECT
+    if({by_owner:Bool}, rated.tenant, '')          AS tenant,
+    if({by_owner:Bool}, rated.alias, '')           AS alias,
+    if({by_owner:Bool}, rated.tier, '')            AS tier,
+    if({by_owner:Bool}, rated.fallback_depth, 0)   AS fallback_depth,
+    if({by_owner:Bool}, rated.fallback_reason, '') AS fallback_reason,
     provider,
     account,
     model,
     toDate(started_at, 'UTC')        AS day,
+    if(service_tier IN ('batch', 'flex', 'priority'), service_tier, '') AS processing_tier,
+    region,
     outcome,
     completeness,
     NOT unpriced                     AS priced,
@@ -26,12 +34,13 @@ FROM tollway.rated_attempts AS rated
 WHERE billable
   AND started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
   -- A response that was left to run or whose stream was cut: what the vendor told later, when it was looked at, is what it
-  -- bills. A look sent no request, by which it is known.
+  -- bills.
   AND NOT ((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (
       SELECT trace_id, parent_span_id, upstream
-      FROM tollway.attempts
-      WHERE route = '/v1/responses' AND request_bytes = 0 AND completeness = 'measured'
-        AND started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
+      FROM tollway.told_later
+      WHERE started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
         AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))
-GROUP BY provider, account, model, day, outcome, completeness, priced, card_id
-ORDER BY provider, account, model, day, outcome, completeness, priced, card_id
+GROUP BY tenant, alias, tier, fallback_depth, fallback_reason,
+         provider, account, model, day, processing_tier, region, outcome, completeness, priced, card_id
+ORDER BY tenant, alias, tier, fallback_depth, fallback_reason,
+         provider, account, model, day, processing_tier, region, outcome, completeness, priced, card_id

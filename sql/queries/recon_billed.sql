@@ -1,6 +1,32 @@
--- The billed rows that speak for the UTC days of a window: of each account and day, those of its newest import.
-SELECT provider, account, day, model, token_class, reason, quantity, amount, scale, import_id, row
+-- The lines that speak for the UTC days of a window, of each of the vendor's documents, and those of the day before and the
+-- day after that bill usage. A correction of an earlier period belongs to the window in which the rest of its invoice ends.
+-- `identity` is one number for all that tells rows of the same amount apart.
+SELECT
+    provider, account, document, day, model, token_class, reason, quantity, amount, scale, import_id, row,
+    charge_category                 AS category,
+    charge_class = 'Correction'     AS correction,
+    processing_tier,
+    region,
+    toUInt16(greatest(1, round(dateDiff('second', charge_start, charge_end) / 86400))) AS days,
+    billing_currency,
+    billed_amount,
+    pricing_currency,
+    pricing_amount,
+    invoice_id,
+    request_id,
+    toString(sipHash64(charge_start, charge_end, line_item, project_id, api_key_id, user_id, invoice_detail_id,
+                       deployment_type, modality, context_tier, tags)) AS identity
 FROM tollway.invoice_current
-WHERE document != 'usage' AND day >= toDate({since:DateTime64(9, 'UTC')}, 'UTC')
-  AND day < toDate({until:DateTime64(9, 'UTC')}, 'UTC')
-ORDER BY provider, account, day, model, token_class, import_id, row
+WHERE invoice_status != 'Voided'
+  AND multiIf(
+      charge_class = 'Correction' AND invoice_id != '', (provider, account, invoice_id) IN (
+          SELECT provider, account, invoice_id
+          FROM tollway.invoice_current
+          WHERE invoice_id != ''
+          GROUP BY provider, account, invoice_id
+          HAVING if(countIf(charge_class != 'Correction') = 0, max(day), maxIf(day, charge_class != 'Correction'))
+              BETWEEN toDate({since:DateTime64(9, 'UTC')}, 'UTC') AND toDate({until:DateTime64(9, 'UTC')}, 'UTC') - 1),
+      charge_class = 'Correction' OR charge_category != 'Usage',
+          day >= toDate({since:DateTime64(9, 'UTC')}, 'UTC') AND day < toDate({until:DateTime64(9, 'UTC')}, 'UTC'),
+      day >= toDate({since:DateTime64(9, 'UTC')}, 'UTC') - 1 AND day <= toDate({until:DateTime64(9, 'UTC')}, 'UTC'))
+ORDER BY provider, account, document, day, model, token_class, import_id, row

@@ -1,6 +1,7 @@
 """Values for the tests of analytics: each builder gives a valid one, of which a test changes what it is about."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -55,11 +56,12 @@ def billed(
     day: date = DAY,
     row: int = 1,
     reason: str = "",
+    **changes: object,
 ) -> BilledRow:
     """One billed row of output tokens; the scale is that of the amount unless given."""
     exponent = Decimal(amount).as_tuple().exponent
     assert isinstance(exponent, int)
-    return BilledRow(
+    plain = BilledRow(
         provider="openai",
         account=account,
         day=day,
@@ -72,6 +74,7 @@ def billed(
         row=row,
         reason=reason,
     )
+    return replace(plain, **changes)  # type: ignore[arg-type] # a test names fields that BilledRow has
 
 
 def group(
@@ -88,6 +91,8 @@ def group(
     day: date = DAY,
     priced: bool = True,
     ids: tuple[str, ...] = (),
+    processing_tier: str = "",
+    region: str = "",
 ) -> AttemptGroup:
     """Attempts that ended well with their usage measured, rated by `rated` (default: `card()`)."""
     return AttemptGroup(
@@ -98,6 +103,8 @@ def group(
         outcome=Outcome(outcome),
         completeness=Completeness(completeness),
         priced=priced,
+        processing_tier=processing_tier,
+        region=region,
         card_id=(rated or card()).card_id,
         attempts=attempts,
         tokens=tokens or Usage(),

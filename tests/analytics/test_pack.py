@@ -12,7 +12,8 @@ from analytics import pack
 from analytics.allocation import NOBODY, OwnedGroup, Owner, allocate_lines
 from analytics.pack import ControlBroken
 from analytics.reconciliation import reconcile_lines
-from analytics.reconciliation.summary import summarise, tolerance
+from analytics.reconciliation.policy import focus_tolerance
+from analytics.reconciliation.summary import summarise
 from analytics.reconciliation.variance import IdentityBroken, total
 from analytics.rfc4180 import render
 from analytics.windows import month_window
@@ -83,4 +84,4 @@ def test_metered_cost_that_no_line_holds_stops_the_summary():
 
 @pytest.mark.parametrize(("rows", "usd"), [(0, "1"), (5, "1"), (40_000, "1"), (40_401, "1.005"), (1_000_000, "5")])
 def test_the_tolerance_is_focus_1_4s(rows, usd):
-    assert tolerance(rows) == Decimal(usd)
+    assert focus_tolerance(rows) == Decimal(usd)

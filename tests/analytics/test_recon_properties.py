@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.reconciliation import AttemptGroup, BilledRow, Line, Part, Snapshot, VarianceClass, reconcile_lines
+from analytics.reconciliation.charges import CATEGORIES
 from analytics.reconciliation.variance import by_class, total
 from gateway.domain.attempt import Outcome
 from gateway.domain.money import EXACT
@@ -18,7 +19,7 @@ from tests.analytics.recon_builders import DAY, IN, OUT, billed, card, group
 
 MODELS = ("gpt-4o-mini", "gpt-4o", "snap-1", "snap-2")
 ACCOUNTS = ("org-a", "org-b")
-counts = st.integers(0, 10**9) | st.integers(0, 50)
+counts = st.integers(0, 10**9) | st.integers(0, 3)
 prices = st.decimals("0", "999", places=12) | st.decimals("0", "2", places=2)
 
 
@@ -55,6 +56,8 @@ def attempt_groups(draw: st.DrawFn, book: RateBook) -> AttemptGroup:
         completeness=completeness,
         priced=priced,
         card_id=rated.card_id if rated else "",
+        processing_tier=draw(st.sampled_from(("", "batch"))),
+        region=draw(st.sampled_from(("", "eu", "us"))),
         attempts=draw(st.integers(1, 9)),
         tokens=usage,
         request_bytes=draw(counts),
@@ -67,7 +70,7 @@ def billed_rows(draw: st.DrawFn) -> BilledRow:
     scale = draw(st.integers(0, 30))
     amount = draw(st.integers(-(10**12), 10**14))
     with localcontext(EXACT):
-        value = Decimal(amount).scaleb(-scale)
+        value = Decimal(2 * amount).scaleb(-scale)
     return BilledRow(
         provider="openai",
         account=draw(st.sampled_from(ACCOUNTS)),
@@ -75,6 +78,13 @@ def billed_rows(draw: st.DrawFn) -> BilledRow:
         model=draw(st.sampled_from((*MODELS, ""))),
         token_class=draw(st.sampled_from([*(str(c) for c in TokenClass), "other"])),
         quantity=draw(st.none() | counts),
+        category=draw(st.sampled_from(("Usage", "Usage", "Usage", *CATEGORIES, "Adjustment"))),
+        correction=draw(st.integers(0, 9)) == 0,
+        processing_tier=draw(st.sampled_from(("", "", "batch"))),
+        region=draw(st.sampled_from(("", "", "eu"))),
+        days=draw(st.sampled_from((1, 1, 1, 2))),
+        priced=draw(st.none() | st.just(value / 2)),
+        request_id=draw(st.sampled_from(("", "", "one"))),
         amount=value,
         scale=draw(st.sampled_from((scale, min(scale, 6)))),
         row=draw(st.integers(0, 99)),
@@ -201,7 +211,9 @@ def test_splitting_a_billed_row_changes_nothing(pieces, scale):
     unit = card().unit_price(IN)
     groups = [group("lost", "unknown", request_bytes=sum(pieces) // 2)]
     whole = [billed(f"{unit * sum(pieces):.{scale}f}", sum(pieces), IN)]
-    split = [billed(f"{unit * piece:.{scale}f}", piece, IN, row=i) for i, piece in enumerate(pieces)]
+    split = [
+        billed(f"{unit * piece:.{scale}f}", piece, IN, row=i, identity=f"key-{i}") for i, piece in enumerate(pieces)
+    ]
     book = RateBook([card()])
     assert by_class(reconcile_lines(split, groups, book)) == by_class(reconcile_lines(whole, groups, book))
 

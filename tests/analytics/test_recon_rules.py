@@ -314,9 +314,9 @@ def test_what_answers_said_goes_before_what_a_name_looks_like():
 def test_a_name_that_no_attempt_of_the_account_saw_is_untracked():
     name = "gpt-4o-mini-preview"
     elsewhere = (Snapshot("openai", "org-eu", "gpt-4o-mini", name),)
-    lines = reconcile_lines([billed("0.0006", 1000, model=name)], [group(tokens=Usage(output=1000))], BOOK, elsewhere)
+    lines = reconcile_lines([billed("0.0009", 1500, model=name)], [group(tokens=Usage(output=1000))], BOOK, elsewhere)
     assert {line.model: classes(line) for line in lines} == {
-        name: {"UNTRACKED_CHARGE": "0.0006"},
+        name: {"UNTRACKED_CHARGE": "0.0009"},
         "gpt-4o-mini": {"UNBILLED_USAGE": "-0.0006"},
     }
 
@@ -358,22 +358,6 @@ def test_a_line_refuses_parts_that_do_not_sum_to_its_variance():
     fields = {name: getattr(line, name) for name in line.__slots__}
     with pytest.raises(IdentityBroken, match="the parts sum to 0, invoiced minus metered is 0\\.0000004"):
         Line(**{**fields, "parts": ()})
-
-
-def test_every_class_can_be_reached():
-    reached = set()
-    contract = card({OUT: "0.66"}, account="org-eu")
-    for rows, groups in [
-        ([billed("0.066", 100_000)], [group(tokens=Usage(output=100_000))]),
-        ([billed("0.000602", 1001)], [group("ok", "unknown", output_ceiling=2000)]),
-        ([billed("0.0006", 1000)], []),
-        ([], [group(tokens=Usage(output=1))]),
-        ([billed("0.0003", 500)], [group("lost", "unknown")]),
-        ([billed("0.0003", 500)], [group("error", "estimated", Usage(output=300))]),
-    ]:
-        for line in reconcile_lines(rows, groups, RateBook([card(), contract])):
-            reached |= {part.variance_class for part in line.parts}
-    assert reached == set(VarianceClass)
 
 
 def _fields(value: AttemptGroup) -> dict[str, object]:

@@ -191,7 +191,6 @@ def line(metered: str, *parts: tuple[VarianceClass, str], **fields: object) -> L
         "card_id": "openai/gpt-4o-mini@2023-01-01T00:00:00Z#1a2b3c4d",
         "unit_price": Decimal("0.0000006"),
         "scale": 6,
-        "models": ("gpt-4o-mini",),
         "classes": (),
         "import_ids": ("f" * 64,),
     }

@@ -11,18 +11,11 @@ from typing import Any
 
 import pytest
 
+from analytics.reconciliation import VarianceClass
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-CLASSES = {
-    "RATE",
-    "VOLUME",
-    "UNTRACKED_CHARGE",
-    "UNBILLED_USAGE",
-    "CANCELLED_STREAM",
-    "RETRY_OR_FALLBACK",
-    "ROUNDING",
-    "UNEXPLAINED",
-}
+CLASSES = {str(name) for name in VarianceClass}
 
 
 def tollway(*arguments: str, within_s: float = 240) -> subprocess.CompletedProcess[str]:
