@@ -16,9 +16,13 @@ from analytics.invoices.formats import (
     anthropic_costs_json,
     anthropic_usage_csv,
     anthropic_usage_json,
+    aws_cur,
+    focus_costs,
+    focus_invoice,
     openai_costs_csv,
     openai_costs_json,
     openai_usage_json,
+    openrouter_csv,
 )
 from analytics.invoices.importer import Importer
 
@@ -26,6 +30,10 @@ TABLES: tuple[Importer, ...] = (
     openai_costs_csv.IMPORTER,
     anthropic_costs_csv.IMPORTER,
     anthropic_usage_csv.IMPORTER,
+    aws_cur.IMPORTER,
+    openrouter_csv.IMPORTER,
+    focus_costs.IMPORTER,
+    focus_invoice.IMPORTER,
 )
 ANSWERS: tuple[Importer, ...] = (
     openai_costs_json.IMPORTER,
@@ -48,6 +56,7 @@ _KNOWN_CSV = (
     ({"start_time", "num_model_requests"}, "OpenAI's usage export, which has no amounts"),
     ({"start_time", "input_tokens"}, "OpenAI's usage export, which has no amounts"),
     ({"lineItem/UsageType"}, "a legacy AWS cost and usage report; export CUR 2.0"),
+    ({"BillingPeriodStatus"}, "FOCUS BillingPeriod, which has no charges"),
     ({"tenant", "alias", "billed_cost"}, "a file of Tollway's own monthly pack"),
 )
 _TIMES = {"start_time", "end_time", "start_time_iso", "end_time_iso"}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli import exits
+from deploy.cli.finance import month_or_current
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_pairs, emit_rows, say
 from deploy.settings import Settings, read
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 Provider = Annotated[str, typer.Option("--provider", help="As in the configuration's upstreams, e.g. openai.")]
 Account = Annotated[str, typer.Option("--account", help="The billed account, as in the configuration's upstreams.")]
+
+Wanted = Annotated[
+    str, typer.Argument(metavar="ID", help="An import's id, or its first six characters; or an invoice's number.")
+]
 
 invoices = typer.Typer(help="Vendors' usage, cost reports and invoices.", no_args_is_help=True)
 
@@ -104,3 +109,93 @@ def show(done: "Import", name: str, *, as_json: bool) -> None:
             ("category", "currency", "lines", "amount"),
             [(kind, currency or "-", one.lines, one.amount if currency else "-") for kind, currency, one in kinds],
         )
+
+
+@invoices.command("list", help="Every import: what stands, what was superseded, what is void.")
+def list_imports(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Newest first."""
+    from analytics.invoices import books
+    from deploy.store_access import reader
+
+    found = books.imports(reader(read(config))).to_dicts()
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        (
+            one["import_id"][:12],
+            f"{one['provider']}/{one['account']}",
+            one["document"],
+            ", ".join(one["invoice_ids"]) or f"{one['first_day']} to {one['last_day']}",
+            one["lines"],
+            f"{one['total']} {one['currency']}" if one["currency"] else "-",
+            one["state"],
+            one["file_name"],
+        )
+        for one in found
+    ]
+    emit_rows(("import", "account", "document", "covers", "lines", "total", "state", "file"), rows)
+
+
+@invoices.command("show", help="One import: where it came from, what it holds, whether it stands.")
+def show_import(wanted: Wanted, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """The newest load of it."""
+    from analytics.invoices import books
+    from deploy.store_access import reader
+
+    client = reader(read(config))
+    one = books.find(client, wanted).row(0, named=True)
+    held = books.contents(client, one["load_id"]).to_dicts()
+    if as_json:
+        emit_json({**one, "contents": held})
+        return
+    emit_pairs({name: value for name, value in one.items() if value not in ("", [])})
+    columns = ("charge_category", "token_class", "invoice_status", "lines", "quantity", "amount")
+    emit_rows(columns, [tuple(line[name] for name in columns) for line in held])
+
+
+@invoices.command("void", help="Take an import out of the books. It is kept; what it had replaced stands again.")
+def void_import(
+    wanted: Wanted,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with it.")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Nothing is deleted."""
+    from analytics.invoices import books
+    from deploy.store_access import writer
+
+    if not reason.strip():
+        raise typer.BadParameter("say why it is void", param_hint="--reason")
+    for one in books.void(writer(read(config)), wanted, reason=reason, now=clock.utc_now()).iter_rows(named=True):
+        say(f"tollway: {one['file_name']} of {one['provider']}/{one['account']} ({one['import_id'][:12]}) is void")
+
+
+@invoices.command("add", help="Enter an invoice by hand: its number and totals, where the vendor has no file of it.")
+def add(
+    provider: Provider,
+    account: Account,
+    invoice_id: Annotated[str, typer.Option("--invoice-id", help="The vendor's number of it.")],
+    month: Annotated[str, typer.Option("--month", help="UTC month that it bills, YYYY-MM.")],
+    amount: Annotated[str, typer.Option("--amount", help="USD for what was used, before tax, fee and credit.")],
+    tax: Annotated[str, typer.Option("--tax", help="USD.")] = "0",
+    fee: Annotated[str, typer.Option("--fee", help="USD.")] = "0",
+    credit: Annotated[str, typer.Option("--credit", help="USD that lower what is to be paid; without sign.")] = "0",
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """One of the same number is replaced; the same again changes nothing."""
+    from analytics.invoices import books
+    from analytics.invoices.formats.entered_invoice import EnteredInvoice
+    from analytics.invoices.values import decimal_of
+    from deploy.store_access import writer
+
+    settings = read(config)
+    known_account(settings, provider, account)
+    try:
+        totals = {"amount": amount, "tax": tax, "fee": fee, "credit": credit}
+        read_as = {name: decimal_of(text) for name, text in totals.items()}
+        entered = EnteredInvoice(invoice_id=invoice_id, month=month_or_current(month, clock.utc_now()), **read_as)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    done = books.add_invoice(writer(settings), entered, provider=provider, account=account, now=clock.utc_now())
+    show(done, f"invoice {invoice_id}", as_json=as_json)
