@@ -1,15 +1,22 @@
-"""The store's copy of the rate cards: all of them at once, so that no query ever sees half a price list."""
+"""The store's copy of the rate cards: all of them at once, so that no query ever sees half a price list.
 
-from collections.abc import Sequence
+It has two tables: the cards as they are, for whoever reads them, and what they come to (rate_windows.py), by which
+attempts are rated. Each takes the place of the one before in one step, the windows last.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any, Protocol
 
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
 import sql
+from analytics.rate_windows import RateWindow, windows
 from gateway.domain.money import EXACT
-from gateway.domain.rate_card import PER_MILLION, RateBook, RateCard, RateCardInvalid
+from gateway.domain.rate_card import PER_MILLION, Multiplier, Provenance, RateBook, RateCard, RateCardInvalid
 from gateway.domain.usage import TokenClass
 
 LOADS_MAX = 3
@@ -17,18 +24,8 @@ OPEN = datetime(2262, 1, 1, tzinfo=UTC)
 """How the store writes a card without an end."""
 
 _PRICES = {token_class: f"price_{token_class}" for token_class in TokenClass}
-_COLUMNS = (
-    "card_id",
-    "provider",
-    "account",
-    "model",
-    "processing_tier",
-    "currency",
-    "effective_from",
-    "effective_to",
-    *_PRICES.values(),
-    "loaded_at",
-)
+_WORDS = ("provider", "account", "model", "processing_tier", "snapshot", "region", "deployment", "modality", "kind")
+_CASE = ("provider", "model", "processing_tier", "modality", "account", "snapshot", "region", "deployment")
 
 
 class RateCardsContested(RuntimeError):
@@ -45,20 +42,9 @@ def load(client: Client, cards: Sequence[RateCard], *, now: datetime) -> int:
     book = RateBook(cards)
     for card in book.cards:
         _check(card)
-    wanted = sorted(card.card_id for card in book.cards)
-    for _ in range(LOADS_MAX):
-        if _stored(client) == wanted:
-            return len(wanted)
-        if not book.cards:
-            sql.execute(client, "rate_card_clear")
-            continue
-        sql.execute(client, "rate_card_clear_next")
-        rows = [_row(card, now) for card in book.cards]
-        client.insert("tollway.rate_cards_next", rows, column_names=_COLUMNS)
-        sql.execute(client, "rate_card_replace")
-    if _stored(client) != wanted:
-        raise RateCardsContested(f"the store's rate cards are not those loaded {LOADS_MAX} times: who else loads them?")
-    return len(wanted)
+    _replace(_Cards(client), [_row(card) | {"loaded_at": now} for card in book.cards])
+    _replace(_Windows(client), [_window_row(window) for window in windows(book)])
+    return len(book.cards)
 
 
 def book_of(frame: pl.DataFrame) -> RateBook:
@@ -66,47 +52,162 @@ def book_of(frame: pl.DataFrame) -> RateBook:
     return RateBook(_card(row) for row in frame.iter_rows(named=True))
 
 
-def _stored(client: Client) -> list[str]:
-    return sorted(sql.fetch(client, "rate_card_current")["card_id"].to_list())
+class _Table(Protocol):
+    """A table of the store whose rows are replaced all at once."""
+
+    @property
+    def name(self) -> str: ...
+    def current(self) -> pl.DataFrame: ...
+    def clear(self) -> None: ...
+    def fill_next(self, rows: list[dict[str, Any]]) -> None: ...
 
 
-def _row(card: RateCard, now: datetime) -> list[object]:
-    prices = [_unit_price(card, token_class) for token_class in _PRICES]
-    head = [card.card_id, card.provider, card.account, card.model, card.processing_tier, card.currency]
-    return [*head, card.effective_from, card.effective_to or OPEN, *prices, now]
+@dataclass(frozen=True, slots=True)
+class _Cards:
+    client: Client
+    name: str = "rate cards"
+
+    def current(self) -> pl.DataFrame:
+        return sql.fetch(self.client, "rate_card_current")
+
+    def clear(self) -> None:
+        sql.execute(self.client, "rate_card_clear")
+
+    def fill_next(self, rows: list[dict[str, Any]]) -> None:
+        sql.execute(self.client, "rate_card_clear_next")
+        self.client.insert("tollway.rate_cards_next", [[*row.values()] for row in rows], column_names=[*rows[0]])
+        sql.execute(self.client, "rate_card_replace")
 
 
-def _unit_price(card: RateCard, token_class: TokenClass) -> Decimal | None:
-    """The card's own price of one token: what is inferred (reasoning as output) is left to whoever rates."""
-    per_million = card.per_million.get(token_class)
-    return None if per_million is None else EXACT.divide(per_million, PER_MILLION)
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    client: Client
+    name: str = "rate windows"
+
+    def current(self) -> pl.DataFrame:
+        return sql.fetch(self.client, "rate_window_current")
+
+    def clear(self) -> None:
+        sql.execute(self.client, "rate_window_clear")
+
+    def fill_next(self, rows: list[dict[str, Any]]) -> None:
+        sql.execute(self.client, "rate_window_clear_next")
+        self.client.insert("tollway.rate_windows_next", [[*row.values()] for row in rows], column_names=[*rows[0]])
+        sql.execute(self.client, "rate_window_replace")
 
 
-def _card(row: dict[str, object]) -> RateCard:
-    prices = {
-        token_class: EXACT.multiply(price, PER_MILLION)
-        for token_class, column in _PRICES.items()
-        if isinstance(price := row[column], Decimal)
+def _replace(table: _Table, wanted: list[dict[str, Any]]) -> None:
+    """Make the table's rows those. Raises RateCardsContested."""
+    rows = _comparable(wanted)
+    for _ in range(LOADS_MAX):
+        if _comparable(table.current().rows(named=True)) == rows:
+            return
+        if wanted:
+            table.fill_next(wanted)
+        else:
+            table.clear()
+    if _comparable(table.current().rows(named=True)) != rows:
+        problem = f"the store's {table.name} are not those loaded {LOADS_MAX} times"
+        raise RateCardsContested(f"{problem}: who else loads them?")
+
+
+def _comparable(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """Every value in one spelling, in one order: an instant of the store has no zone, a decimal other zeros."""
+    return sorted([_spelt(row[name]) for name in sorted(row) if name != "loaded_at"] for row in rows)
+
+
+def _spelt(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat(timespec="milliseconds")
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+
+
+def _row(card: RateCard) -> dict[str, Any]:
+    provenance = card.provenance
+    return {
+        "card_id": card.card_id,
+        **{name: getattr(card, name) for name in _WORDS},
+        "prompt_from": card.prompt_from,
+        "issuer": card.issuer,
+        "currency": card.currency,
+        "effective_from": card.effective_from,
+        "effective_to": card.effective_to or OPEN,
+        **_prices(card),
+        "unit_tokens": card.unit_tokens,
+        "multipliers": ",".join(f"{one.name}={one.factor:f}" for one in card.multipliers),
+        "source": provenance.source,
+        "captured_at": provenance.captured_at,
+        "sha256": provenance.sha256,
+        "approved_by": provenance.approved_by,
+        "approved_at": provenance.approved_at,
+        "version": provenance.version,
     }
-    until = row["effective_to"]
-    since = row["effective_from"]
-    if not isinstance(since, datetime) or not isinstance(until, datetime):
+
+
+def _window_row(window: RateWindow) -> dict[str, Any]:
+    return {
+        **{name: getattr(window, name) for name in _CASE},
+        "prompt_from": window.prompt_from,
+        "since": window.since,
+        "until": window.until or OPEN,
+        "card_id": window.card.card_id,
+        "currency": window.card.currency,
+        **_prices(window.card),
+    }
+
+
+def _prices(card: RateCard) -> dict[str, Decimal | None]:
+    """The card's own price of one token: what is inferred (reasoning as output) is left to whoever rates."""
+    stated = {column: card.per_million.get(token_class) for token_class, column in _PRICES.items()}
+    return {column: None if each is None else EXACT.divide(each, PER_MILLION) for column, each in stated.items()}
+
+
+def _card(row: dict[str, Any]) -> RateCard:
+    until = _utc(row["effective_to"])
+    since = _utc(row["effective_from"])
+    if since is None:
         raise TypeError("a card's dates came back from the store as something else")
     return RateCard(
-        provider=str(row["provider"]),
-        account=str(row["account"]),
-        model=str(row["model"]),
-        processing_tier=str(row["processing_tier"]),
+        **{name: str(row[name]) for name in _WORDS},
+        prompt_from=int(row["prompt_from"]),
+        issuer=str(row["issuer"]),
         currency=str(row["currency"]),
-        effective_from=since.replace(tzinfo=UTC),
-        effective_to=None if until.replace(tzinfo=UTC) == OPEN else until.replace(tzinfo=UTC),
-        per_million=prices,
+        effective_from=since,
+        effective_to=None if until == OPEN else until,
+        per_million={
+            token_class: EXACT.multiply(row[column], PER_MILLION)
+            for token_class, column in _PRICES.items()
+            if isinstance(row[column], Decimal)
+        },
+        unit_tokens=int(row["unit_tokens"]),
+        multipliers=tuple(
+            Multiplier(name, Decimal(factor))
+            for name, _, factor in (one.rpartition("=") for one in row["multipliers"].split(",") if one)
+        ),
+        provenance=Provenance(
+            source=row["source"],
+            captured_at=_utc(row["captured_at"]),
+            sha256=row["sha256"],
+            approved_by=row["approved_by"],
+            approved_at=_utc(row["approved_at"]),
+            version=int(row["version"]),
+        ),
     )
 
 
+def _utc(value: object) -> datetime | None:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
+
+
 def _check(card: RateCard) -> None:
-    """A card's id is a hash of what it says, so a card the store cannot hold to the letter would lose its name."""
-    for name, instant in (("effective_from", card.effective_from), ("effective_to", card.effective_to)):
+    """A card comes back from the store as it went in, by the id that hashes what it says: to the millisecond."""
+    told = card.provenance
+    for name, instant in (
+        ("effective_from", card.effective_from),
+        ("effective_to", card.effective_to),
+        ("captured_at", told.captured_at),
+        ("approved_at", told.approved_at),
+    ):
         if instant is not None and (instant.utcoffset() or instant.microsecond % 1000):
             raise RateCardInvalid(
                 f"{card.card_id}: {name} {instant.isoformat()} is not written in UTC to the millisecond; "

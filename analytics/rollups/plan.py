@@ -68,7 +68,7 @@ def mark(cards: Iterable[RateCard], day: date, replays: int = 0) -> int:
     since = midnight(day)
     until = since + timedelta(days=1)
     ids = sorted(
-        card.card_id
+        card.card_id + (f" until {end}" if (end := card.effective_to) is not None and end < until else "")
         for card in cards
         if card.effective_from < until and (card.effective_to is None or card.effective_to > since)
     )

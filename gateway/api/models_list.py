@@ -64,7 +64,14 @@ def _first_choices(config: RoutingConfig, tenant: Tenant, alias: AliasConfig) ->
 def _target(config: RoutingConfig, tenant: Tenant, target: Target, at: datetime) -> dict[str, object]:
     upstream = config.upstreams[UpstreamId(target.upstream)]
     account = upstream.account if tenant.prices == "contract" else ""
-    card = config.rate_cards.in_force(provider=upstream.provider, account=account, model=target.model, at=at)
+    card = config.rate_cards.in_force(
+        provider=upstream.provider,
+        account=account,
+        model=target.model,
+        at=at,
+        region=upstream.region,
+        deployment=upstream.deployment,
+    )
     return {
         "provider": upstream.provider,
         "region": upstream.region or None,

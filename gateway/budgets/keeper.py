@@ -320,12 +320,12 @@ class BudgetKeeper:
 
 def cost_usd(attempt: Attempt, card: RateCard | None, cards: RateBook = NO_CARDS) -> Decimal | None:
     """What the attempt costs its budgets; None = its worst case, since the vendor may bill what was not seen. `card` is
-    the default tier's, that was in force when it was reserved for; what used another tier is priced by `cards`."""
+    the default tier's, that was in force when it was reserved for; where the answer may choose another, `cards` do."""
     if attempt.outcome is Outcome.REFUSED or attempt.http_status >= 400:
         return ZERO
     if attempt.completeness is not Completeness.MEASURED or card is None:
         return None
-    if processing_tier(attempt.service_tier):
+    if cards.told_by_answers or attempt.usage.modality or processing_tier(attempt.service_tier):
         return spent_usd(attempt, cards)
     try:
         return price(attempt.usage, card).amount

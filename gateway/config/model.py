@@ -164,16 +164,18 @@ class RoutingFile(Section):
 
     def _card_faults(self) -> list[Fault]:
         faults = []
-        cards = []
+        place_of = {}
         for i, entry in enumerate(self.rate_cards):
             try:
-                cards.append(entry.card())
+                card = entry.card()
+                place_of[id(card)] = (f"rate_cards[{i}]", card)
             except RateCardInvalid as error:
                 faults.append(Fault(f"rate_cards[{i}]", str(error)))
         try:
-            RateBook(cards)
+            RateBook(card for _, card in place_of.values())
         except RateCardInvalid as error:
-            faults.append(Fault("rate_cards", str(error)))
+            places = [place for place in (place_of.get(id(card), ("", None))[0] for card in error.cards) if place]
+            faults.append(Fault(places[-1] if places else "rate_cards", str(error)))
         return faults
 
     def routing(self) -> RoutingConfig:

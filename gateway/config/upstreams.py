@@ -64,6 +64,8 @@ class Upstream(Section):
     provider: Name
     account: Name
     region: str = ""
+    deployment: Literal["", "global", "data-zone", "regional"] = ""
+    """Where the vendor may run the model, if it prices that apart; it chooses rate cards. "" = not told."""
     quantization: str = "none"
     pattern: Literal["direct", "edge", "aggregation", "metal"] = "direct"
     running_usage: bool = False

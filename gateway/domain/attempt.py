@@ -72,6 +72,8 @@ class Intent:
     operation_started_at: int = 0
     client_parent_span_id: str = ""
     """The span of the client that called us, where it sent a traceparent."""
+    deployment: str = ""
+    """Where the vendor may run the model: global, data-zone or regional; "" = not told."""
     server_address: str = ""
     server_port: int = 0
     operation: str = "chat"

@@ -5,6 +5,7 @@ reasoning ones), so each dialect is normalised here once and the vendor's own JS
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import field
 from enum import StrEnum
 
 from gateway.domain.fact import fact
@@ -50,6 +51,9 @@ class Usage:
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
+    modality: str = field(default="", kw_only=True)
+    """What some of the tokens are of, if not text, as the vendor tells: audio, image or video, or several with "+"
+    between them. They are within the counts; which of these they are is not told apart, so nor is their price."""
 
     def of(self, token_class: TokenClass) -> int:
         """The count of one class."""
@@ -77,6 +81,7 @@ class Usage:
 
 
 NO_USAGE = Usage()
+OTHER_THAN_TEXT = ("audio_tokens", "image_tokens", "video_tokens")
 _NO_DETAILS: Mapping[str, object] = {}
 
 
@@ -84,7 +89,8 @@ def from_openai(raw: Mapping[str, object]) -> Usage:
     """Normalise the `usage` object of an OpenAI-compatible answer (chat, completions, embeddings or responses).
 
     `prompt_tokens` (or `input_tokens`) include cached and cache-write tokens; `completion_tokens` (or `output_tokens`)
-    include reasoning tokens. Raises UsageInvalid when a part exceeds its whole or a count is not a whole number.
+    include reasoning tokens. What is kept for an hour is told apart where the answer does (LiteLLM's
+    `cache_creation_token_details`). Raises UsageInvalid when a part exceeds its whole or a count is not a whole number.
     """
     prompt = _count(raw, "prompt_tokens", "input_tokens")
     completion = _count(raw, "completion_tokens", "output_tokens")
@@ -92,17 +98,30 @@ def from_openai(raw: Mapping[str, object]) -> Usage:
     completion_details = _details(raw, "completion_tokens_details", "output_tokens_details")
     cached = _count(prompt_details, "cached_tokens")
     written = _count(prompt_details, "cache_write_tokens", "cache_creation_tokens")
+    by_age = _details(prompt_details, "cache_creation_token_details")
+    written_1h = _count(by_age, "ephemeral_1h_input_tokens") if by_age else 0
     reasoning = _count(completion_details, "reasoning_tokens")
     if cached + written > prompt:
         raise UsageInvalid(f"cached_tokens {cached} and cache_write_tokens {written} exceed prompt_tokens {prompt}")
+    if written_1h > written:
+        raise UsageInvalid(f"ephemeral_1h_input_tokens {written_1h} exceed cache_write_tokens {written}")
     if reasoning > completion:
         raise UsageInvalid(f"reasoning_tokens {reasoning} exceed completion_tokens {completion}")
     return Usage(
         input_uncached=prompt - cached - written,
         cache_read=cached,
-        cache_write_5m=written,
+        cache_write_5m=written - written_1h,
+        cache_write_1h=written_1h,
         output=completion - reasoning,
         reasoning=reasoning,
+        modality=_modality(prompt_details, completion_details) if prompt_details or completion_details else "",
+    )
+
+
+def _modality(*details: Mapping[str, object]) -> str:
+    """Those of OTHER_THAN_TEXT with tokens. They overlap with the cached ones, so they are never added to a count."""
+    return "+".join(
+        name.removesuffix("_tokens") for name in OTHER_THAN_TEXT if any(_count(one, name) for one in details)
     )
 
 

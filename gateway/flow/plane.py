@@ -25,6 +25,7 @@ from gateway.control.database import Database
 from gateway.domain import clock
 from gateway.domain.attempt import Attempt, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
+from gateway.domain.rate_card import RateCard
 from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
@@ -172,10 +173,19 @@ class Plane:
         for pool in (*self.upstreams.values(), *further, *self.retired):
             await pool.close()
 
-    def provider_of(self, upstream: str) -> tuple[str, str]:
-        """The provider and the account billed behind an upstream."""
-        configured = self.config.upstreams[UpstreamId(upstream)]
-        return configured.provider, configured.account
+    def card_of(self, upstream: str, model: str, tier: str = "", prompt_tokens: int = 0) -> RateCard | None:
+        """The card in force now for a prompt so long to that model there, in that processing tier; "" = the default."""
+        behind = self.config.upstreams[UpstreamId(upstream)]
+        return self.config.rate_cards.in_force(
+            provider=behind.provider,
+            account=behind.account,
+            model=model,
+            at=clock.utc_now(),
+            tier=tier,
+            region=behind.region,
+            deployment=behind.deployment,
+            prompt_tokens=prompt_tokens,
+        )
 
     def _gauges(self) -> Iterator[Metric]:
         yield from self.stored.collect()

@@ -24,8 +24,8 @@ from gateway.domain.usage import NO_USAGE, Completeness
 from gateway.flow.content import keeps_callers
 from gateway.flow.plane import Plane
 from gateway.flow.trial import Trial
-from gateway.ladder.estimate import asked_in, text_bytes
-from gateway.ladder.ladder import Quote, Rung
+from gateway.ladder.estimate import Forecast, asked_in, text_bytes
+from gateway.ladder.ladder import NO_QUOTE, Quote, Rung
 from gateway.pools.slots import Claim
 from gateway.relay.relay import text
 from gateway.upstream.endpoint import Endpoint
@@ -87,6 +87,7 @@ class RequestRecord:
             provider=upstream.provider,
             account=Account(upstream.account),
             region=upstream.region,
+            deployment=upstream.deployment,
             quantization=upstream.quantization,
             pattern=upstream.pattern,
             model=rung.model,
@@ -179,12 +180,20 @@ class RequestRecord:
     def quote(self, rung: Rung) -> Quote:
         """What calling that rung would cost, expected and at worst, in the processing tier that the request names."""
         forecast = self._plane.forecasts[self.route.alias.name]
-        size, most = len(self.request.body), self._output_tokens_max()
-        default = forecast.quote(self.card(rung), size, most)
+        default = self._quote(forecast, rung, "")
         tier = processing_tier(text(self.request.fields.get("service_tier")))
-        if not tier:
-            return default
-        return asked_in(tier, forecast.quote(self.card(rung, tier), size, most), default)
+        return asked_in(tier, self._quote(forecast, rung, tier), default) if tier else default
+
+    def _quote(self, forecast: Forecast, rung: Rung, tier: str) -> Quote:
+        """By the card for a prompt as long as is expected, and at worst the longest prompt's if that is dearer."""
+        size, most = len(self.request.body), self._output_tokens_max()
+        if not self._plane.config.rate_cards.told_by_answers:
+            return forecast.quote(self.card(rung, tier), size, most)
+        expected = forecast.quote(self.card(rung, tier, forecast.prompt_tokens(size)), size, most)
+        longest = forecast.quote(self.card(rung, tier, forecast.prompt_tokens_worst(size)), size, most)
+        if expected.worst_usd is None or longest.worst_usd is None:
+            return NO_QUOTE
+        return Quote(expected.expected_usd, max(expected.worst_usd, longest.worst_usd))
 
     def prompt_tokens(self, window: int) -> int:
         """How long the prompt is, guessed; where by all its bytes it were longer than `window`, by its text alone."""
@@ -192,12 +201,9 @@ class RequestRecord:
         guess = forecast.prompt_tokens(len(request.body))
         return guess if guess <= window else forecast.prompt_tokens(text_bytes(request.fields))
 
-    def card(self, rung: Rung, tier: str = "") -> RateCard | None:
+    def card(self, rung: Rung, tier: str = "", prompt_tokens: int = 0) -> RateCard | None:
         """The card in force for that rung in that processing tier; "" = the default one."""
-        provider, account = self._plane.provider_of(rung.upstream)
-        now = clock.utc_now()
-        cards = self._plane.config.rate_cards
-        return cards.in_force(provider=provider, account=account, model=rung.model, at=now, tier=tier)
+        return self._plane.card_of(rung.upstream, rung.model, tier, prompt_tokens)
 
     def _output_tokens_max(self) -> int:
         """The most the answer can hold, all choices together. What a client asks beyond the alias does not count."""

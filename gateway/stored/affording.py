@@ -5,6 +5,7 @@ it is begun only where the month could pay for what is known of it: all its file
 """
 
 from datetime import datetime
+from functools import partial
 
 import orjson
 
@@ -12,6 +13,7 @@ from gateway.budgets.purse import Purse
 from gateway.catalogue import Route
 from gateway.config import Tenant
 from gateway.domain import clock
+from gateway.domain.ids import UpstreamId
 from gateway.flow.plane import Plane
 from gateway.ladder.ladder import Quote
 from gateway.stored.ledger import Owned
@@ -32,9 +34,17 @@ async def admit(plane: Plane, tenant: Tenant, route: Route, source: Owned, endpo
 
 def least(plane: Plane, route: Route, source: Owned, endpoint: object, now: datetime) -> Quote:
     """What that file's batch could cost, at the batch card's price or, without one, at the default card's."""
-    cards, named = plane.config.rate_cards, {"provider": source.provider, "account": source.account}
-    half = cards.in_force(**named, model=source.model, at=now, tier=BATCH_TIER)
-    card = half or cards.in_force(**named, model=source.model, at=now)
+    behind = plane.config.upstreams.get(UpstreamId(source.upstream))
+    in_force = partial(
+        plane.config.rate_cards.in_force,
+        provider=source.provider,
+        account=source.account,
+        model=source.model,
+        at=now,
+        region=behind.region if behind else "",
+        deployment=behind.deployment if behind else "",
+    )
+    card = in_force(tier=BATCH_TIER) or in_force()
     answer_tokens = 0 if endpoint == Kind.EMBEDDINGS.route else route.alias.max_output_tokens
     return plane.forecasts[route.alias.name].quote(card, size_of(source), answer_tokens)
 

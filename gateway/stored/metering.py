@@ -194,7 +194,16 @@ def late_intent(
     attempt_id, span_id = late_ids(row, key)
     when = datetime.fromtimestamp(at / 1e9, UTC)
     tier = processing_tier(service_tier)
-    card = config.rate_cards.in_force(provider=row.provider, account=row.account, model=row.model, at=when, tier=tier)
+    region, deployment = (upstream.region, upstream.deployment) if upstream else ("", "")
+    card = config.rate_cards.in_force(
+        provider=row.provider,
+        account=row.account,
+        model=row.model,
+        at=when,
+        tier=tier,
+        region=region,
+        deployment=deployment,
+    )
     return Intent(
         attempt_id=attempt_id,
         trace_id=TraceId(row.trace_id),
@@ -208,7 +217,8 @@ def late_intent(
         upstream=UpstreamId(row.upstream),
         provider=row.provider,
         account=Account(row.account),
-        region=upstream.region if upstream else "",
+        region=region,
+        deployment=deployment,
         quantization=upstream.quantization if upstream else "",
         pattern=upstream.pattern if upstream else "direct",
         model=row.model or text(body.get("model")),

@@ -39,6 +39,7 @@ _ADDRESS, _PORT = Key(names.SERVER_ADDRESS), Key(names.SERVER_PORT)
 _TENANT, _ALIAS, _TIER, _SESSION = Key(names.TENANT), Key(names.ALIAS), Key(names.TIER), Key(names.SESSION)
 _REQUEST_ID, _REQUEST_BYTES = Key(names.REQUEST_ID), Key(names.REQUEST_BYTES)
 _UPSTREAM, _ACCOUNT, _REGION = Key(names.UPSTREAM), Key(names.ACCOUNT), Key(names.REGION)
+_DEPLOYMENT, _MODALITY = Key(names.DEPLOYMENT), Key(names.USAGE_MODALITY)
 _QUANTIZATION, _PATTERN, _RATE_CARD = Key(names.QUANTIZATION), Key(names.PATTERN), Key(names.RATE_CARD)
 _ATTEMPT_ID, _ATTEMPT_INDEX = Key(names.ATTEMPT_ID), Key(names.ATTEMPT_INDEX)
 _OUTCOME, _ATTEMPTS = Key(names.ATTEMPT_OUTCOME), Key(names.ATTEMPTS)
@@ -97,6 +98,7 @@ def _attempt(attempt: Attempt) -> bytes:
             intent.provider,
             intent.account,
             intent.region,
+            intent.deployment,
             intent.quantization,
             intent.pattern,
             intent.model,
@@ -127,6 +129,8 @@ def _attempt(attempt: Attempt) -> bytes:
         parts.append(_USAGE_RAW.text(attempt.usage_raw))
     if attempt.completeness is not Completeness.UNKNOWN:
         _metered(parts, attempt.usage)
+        if attempt.usage.modality:
+            parts.append(_MODALITY.text(attempt.usage.modality))
     return b"".join(parts)
 
 
@@ -149,6 +153,7 @@ def _route(
     provider: str,
     account: str,
     region: str,
+    deployment: str,
     quantization: str,
     pattern: str,
     model: str,
@@ -169,6 +174,7 @@ def _route(
         (_UPSTREAM, upstream),
         (_ACCOUNT, account),
         (_REGION, region),
+        (_DEPLOYMENT, deployment),
         (_QUANTIZATION, quantization),
         (_PATTERN, pattern),
         (_RATE_CARD, rate_card),

@@ -26,7 +26,7 @@ WITH
         'gen_ai.usage.reasoning.output_tokens', 'http.response.status_code', 'server.port', 'tollway.request.bytes',      -- 50
         'gen_ai.request.max_tokens', 'tollway.batch.window_ms', 'tollway.batch.size', 'tollway.transition.failures',     -- 54
         'tollway.queue.seconds', 'gen_ai.response.time_to_first_chunk', 'tollway.transition.open_seconds',               -- 58
-        'tollway.host', 'tollway.response.bytes'                                                                         -- 61
+        'tollway.host', 'tollway.response.bytes', 'tollway.deployment', 'tollway.usage.modality'                         -- 61
     ] AS names,
     1000000000000 AS count_max  -- no attempt has more tokens; a larger count is a fault, and money times it could overflow
 SELECT
@@ -106,7 +106,9 @@ SELECT
     toUInt32(counts[indexOf(codes, 57)]) AS transition_failures,
     if(has(codes, 60), doubles[indexOf(codes, 60)], NULL) AS transition_open_seconds,
     texts[indexOf(codes, 61)] AS host,
-    toUInt64(counts[indexOf(codes, 62)]) AS response_bytes
+    toUInt64(counts[indexOf(codes, 62)]) AS response_bytes,
+    texts[indexOf(codes, 63)] AS deployment,
+    texts[indexOf(codes, 64)] AS modality
 FROM
 ( -- judged
 SELECT *, known != 'unknown' AS given

@@ -179,7 +179,9 @@ WITH
         ('tollway.breaker.to', 7300),  -- breaker_to
         ('tollway.breaker.cause', 7400),  -- breaker_cause
         ('tollway.host', 7500),  -- host
-        ('tollway.response.bytes', 7600)  -- response_bytes
+        ('tollway.response.bytes', 7600),  -- response_bytes
+        ('tollway.deployment', 7700),  -- deployment
+        ('tollway.usage.modality', 7800)  -- modality
     ] AS spellings,
     -- Other emitters' names for a provider, in lower case and without the API they end in; the gateway's own are its
     -- operator's, and stay.
@@ -290,6 +292,8 @@ SELECT
     toDecimal128OrNull(w[64], 18) AS saved_usd,
     w[65] AS service_tier,
     w[66] AS memory_pressure,
+    w[77] AS deployment,
+    w[78] AS modality,
     -- Only the gateway's, whose tiers say what may be kept; what applications send of their prompts stays out.
     if(own_id = '', '', w[67]) AS request_content,
     if(own_id = '', '', w[68]) AS response_content,

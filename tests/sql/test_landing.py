@@ -46,7 +46,7 @@ def classes(row):
 
 
 def test_an_attempt_keeps_every_attribute_of_the_wire_contract(store):
-    given = attempt()
+    given = attempt() | {"tollway.deployment": "data-zone", "tollway.usage.modality": "audio"}
     batch_id = land(store, request(span(given, trace_id=b"\x01" * 16, span_id=b"\xab" * 8), service="tollway-gateway"))
     (row,) = rows(store, batch_id, "attempts")
     assert classes(row) == (600, 300, 60, 40, 30, 20)
@@ -62,7 +62,7 @@ def test_an_attempt_keeps_every_attribute_of_the_wire_contract(store):
         "first_token_seconds": 0.25, "duration_seconds": 1.0, "stream": True, "finish_reason": "stop",
         "error_type": "", "http_status": 200, "server_address": "127.0.0.1", "server_port": 8081,
         "request_bytes": 4096, "max_output_tokens": 256, "billable": True, "batch_id": batch_id, "sender": "gateway",
-        "received_at": RECEIVED,
+        "received_at": RECEIVED, "deployment": "data-zone", "modality": "audio",
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
     assert row["started_at"].timestamp() == START / 1e9

@@ -215,3 +215,45 @@ def test_an_address_that_nothing_can_be_sent_to_or_that_holds_a_password_is_refu
     (fault,) = faults(text, folder)
     assert fault.startswith(f"upstreams.openai-us.{place}: ")
     assert "hunter22" not in fault
+
+
+def with_card(more: str) -> str:
+    return GOOD + "  - {provider: openai, model: m, effective_from: '2026-01-01T00:00:00Z', " + more + "}\n"
+
+
+def test_a_unit_and_the_multipliers_are_multiplied_into_the_prices_exactly(folder: Path) -> None:
+    factors = "[{of: region, factor: 1.1}, {of: batch, factor: 0.5}]"
+    text = with_card(f"prices: {{input: '0.00125'}}, unit: 1000, multipliers: {factors}")
+    card = load_text(text, RoutingFile, folder=folder, env=ENV).routing().rate_cards.cards[1]
+    assert [f"{price:f}" for price in card.per_million.values()] == ["0.6875000"]
+    assert (card.unit_tokens, [(one.name, str(one.factor)) for one in card.multipliers]) == (
+        1000, [("region", "1.1"), ("batch", "0.5")],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("inclusive", "prompt_from"), [("true", 200_000), ("false", 200_001)])
+def test_a_threshold_says_whether_it_is_itself_beyond(folder: Path, inclusive: str, prompt_from: int) -> None:
+    band = f"context: {{threshold: 200000, inclusive: {inclusive}}}, per_million_tokens: {{input: 2}}"
+    below = "  - {provider: openai, model: m, effective_from: '2026-01-01T00:00:00Z', per_million_tokens: {input: 1}}\n"
+    cards = load_text(with_card(band) + below, RoutingFile, folder=folder, env=ENV).routing().rate_cards.cards
+    assert [card.prompt_from for card in cards if card.model == "m"] == [0, prompt_from]
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        (
+            "prices: {input: 1}, unit: 3",
+            "rate_cards[1]: rate card openai/m: 1 for 3 tokens has no exact",
+        ),
+        ("prices: {input: 1}, per_million_tokens: {input: 1}", "rate_cards[1]: give per_million_tokens, or prices"),
+        ("per_million_tokens: {input: 1}, unit: 1000", "rate_cards[1]: unit is for prices"),
+        ("per_million_tokens: {input: 1}, context: {threshold: 9}", "rate_cards[1]: openai/m@2026-01-01T00:00:00Z#"),
+        (
+            "per_million_tokens: {input: 1}, context: {threshold: 9, rule: graduated}",
+            "rate_cards[1].context.rule: must",
+        ),
+    ],
+)
+def test_a_faulty_card_is_named_by_its_place(folder: Path, more: str, fault: str) -> None:
+    assert [one for one in faults(with_card(more), folder) if one.startswith(fault)]

@@ -1,5 +1,6 @@
 """Prices are dated, exact, and never guessed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -24,6 +25,7 @@ def card(
     account: str = "",
     per_million: dict[TokenClass, Decimal] | None = None,
     processing_tier: str = "",
+    prompt_from: int = 0,
 ) -> RateCard:
     return RateCard(
         provider="openai",
@@ -34,6 +36,7 @@ def card(
         account=account,
         per_million=per_million or PRICES,
         processing_tier=processing_tier,
+        prompt_from=prompt_from,
     )
 
 
@@ -123,3 +126,36 @@ def test_a_processing_tier_that_is_not_priced_apart_is_refused() -> None:
 
 def test_a_card_of_the_default_tier_keeps_the_name_it_had_before_there_were_others() -> None:
     assert card().card_id == "openai/gpt-4o-mini@2026-01-01T00:00:00Z#196848d2"
+
+
+def test_closing_a_card_does_not_rename_it() -> None:
+    """Or a price that changes today would rate every day of the year again."""
+    assert card(effective_to=JUNE).card_id == card().card_id
+
+
+def test_a_gap_between_the_dates_of_one_key_is_refused_with_both_cards_and_its_instants() -> None:
+    early, late = card(effective_to=JUNE - timedelta(days=1)), card(effective_from=JUNE)
+    with pytest.raises(RateCardInvalid, match="leave a gap from 2026-05-31T00:00:00") as refused:
+        RateBook([late, early])
+    assert refused.value.cards == (early, late)
+    RateBook([early, card(effective_from=JUNE, account="org-main")])
+
+
+@pytest.mark.parametrize(
+    ("below", "problem"),
+    [
+        ([], "no card shorter ones"),
+        ([card(effective_from=JUNE)], "no card shorter ones for all of its time"),
+        ([card(effective_to=JUNE)], "no card shorter ones for all of its time"),
+        ([card(per_million={**PRICES, TokenClass.REASONING: Decimal(1)})], "no price for reasoning, which shorter"),
+    ],
+)
+def test_a_band_of_long_prompts_needs_the_prices_below_it(below: list[RateCard], problem: str) -> None:
+    with pytest.raises(RateCardInvalid, match=problem):
+        RateBook([*below, card(prompt_from=200_001)])
+
+
+@pytest.mark.parametrize("word", [{"deployment": "world"}, {"modality": "world"}, {"kind": "world"}])
+def test_a_word_that_no_attempt_says_is_refused(word: dict[str, str]) -> None:
+    with pytest.raises(RateCardInvalid, match=f"no {next(iter(word))} 'world'; use one of"):
+        replace(card(), **word)  # type: ignore[arg-type]

@@ -57,3 +57,23 @@ def test_usage_that_contradicts_itself_is_refused(raw: dict[str, object], proble
 
 def test_every_class_has_a_field() -> None:
     assert [token_class for token_class, _ in Usage().items()] == list(TokenClass)
+
+
+def test_what_is_written_to_a_cache_for_an_hour_is_told_apart_where_the_answer_does() -> None:
+    """LiteLLM's split, in the stream's last chunk as in a whole answer."""
+    details = {"cache_creation_tokens": 50, "cache_creation_token_details": {"ephemeral_1h_input_tokens": 30}}
+    usage = from_openai({"prompt_tokens": 100, "completion_tokens": 1, "prompt_tokens_details": details})
+    assert usage == Usage(input_uncached=50, cache_write_5m=20, cache_write_1h=30, output=1)
+    details["cache_creation_tokens"] = 29
+    with pytest.raises(UsageInvalid, match="ephemeral_1h_input_tokens 30 exceed cache_write_tokens 29"):
+        from_openai({"prompt_tokens": 100, "prompt_tokens_details": details})
+
+
+def test_tokens_that_are_no_text_mark_the_usage_and_are_counted_once() -> None:
+    """They overlap with the cached ones and with the whole; what they cost apart is the card's to say."""
+    usage = from_openai({
+        "prompt_tokens": 100, "completion_tokens": 9,
+        "prompt_tokens_details": {"cached_tokens": 60, "image_tokens": 80, "audio_tokens": 0},
+        "completion_tokens_details": {"audio_tokens": 9},
+    })  # fmt: skip
+    assert usage == Usage(input_uncached=40, cache_read=60, output=9, modality="audio+image")

@@ -76,7 +76,8 @@ def expected_attempt(attempt: Attempt) -> Span:
     present = {
         names.PROVIDER_NAME: intent.provider, names.REQUEST_MODEL: intent.model, names.TENANT: intent.tenant,
         names.ALIAS: intent.alias, names.TIER: intent.tier, names.UPSTREAM: intent.upstream,
-        names.ACCOUNT: intent.account, names.REGION: intent.region, names.QUANTIZATION: intent.quantization,
+        names.ACCOUNT: intent.account, names.REGION: intent.region, names.DEPLOYMENT: intent.deployment,
+        names.QUANTIZATION: intent.quantization,
         names.PATTERN: intent.pattern, names.RATE_CARD: intent.rate_card, names.SERVER_ADDRESS: intent.server_address,
         names.SERVER_PORT: intent.server_port, names.REQUEST_STREAM: intent.stream, names.SESSION: intent.session,
         names.REQUEST_BYTES: intent.request_bytes, names.REQUEST_MAX_TOKENS: intent.max_output_tokens,
@@ -108,6 +109,7 @@ def expected_attempt(attempt: Attempt) -> Span:
         present |= {
             names.USAGE_CACHE_READ: usage.cache_read, names.USAGE_CACHE_WRITE: usage.cache_write,
             names.USAGE_CACHE_WRITE_1H: usage.cache_write_1h, names.USAGE_REASONING: usage.reasoning,
+            names.USAGE_MODALITY: usage.modality,
         }  # fmt: skip
     span = span_of(
         always | {key: value for key, value in present.items() if value},

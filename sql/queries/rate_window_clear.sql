@@ -1,0 +1,2 @@
+-- Leaves nothing priced.
+TRUNCATE TABLE tollway.rate_windows
