@@ -119,11 +119,24 @@ def draft(client: Client, month: str, *, now: datetime, frozen: Frozen | None = 
 
 def render(given: Draft, signed: SignOff, cares: Mapping[str, Care], *, tool: str) -> Pack:
     """The pack of that draft. Raises ControlBroken when totals that several files have differ between them."""
+    whole, found = given.reconciliation, tables(given, signed, cares)
+    controls = pack.controls(whole, found)
+    by_name = {table.name: table for table in found}
+    contents = {table.name: csv_of(table.columns, table.rows) for table in found}
+    contents[WORKBOOK] = workbook.render(by_name[name] for name in IN_WORKBOOK)
+    counts = {table.name: len(table.rows) for table in found}
+    files = tuple(PackFile.of(name, content, counts.get(name)) for name, content in contents.items())
+    said = manifest.text(whole, files, controls, signed, figures=given.figures, previous=given.previous, tool=tool)
+    return Pack(month=given.month, files={**contents, MANIFEST: said}, controls=controls)
+
+
+def tables(given: Draft, signed: SignOff, cares: Mapping[str, Care]) -> list[Table]:
+    """The pack's tables, in its order."""
     whole, closed_at = given.reconciliation, signed.closed_at
     previous = hashlib.sha256(given.previous[MANIFEST]).hexdigest() if given.previous else ""
     details = invoice_detail.rows(given.charges, given.documents, closed=closed_at is not None)
     periods = invoice_detail.periods(whole.window, given.charges, closed_at=closed_at)
-    tables = [
+    return [
         pack.summary(whole, signed, _prior(given.previous), previous),
         pack.lines(whole),
         given.owners,
@@ -133,14 +146,6 @@ def render(given: Draft, signed: SignOff, cares: Mapping[str, Care], *, tool: st
         _table("focus_invoice_detail.csv", INVOICE_DETAIL, details),
         _table("focus_billing_period.csv", BILLING_PERIOD, periods),
     ]
-    controls = pack.controls(whole, tables)
-    by_name = {table.name: table for table in tables}
-    contents = {table.name: csv_of(table.columns, table.rows) for table in tables}
-    contents[WORKBOOK] = workbook.render(by_name[name] for name in IN_WORKBOOK)
-    counts = {table.name: len(table.rows) for table in tables}
-    files = tuple(PackFile.of(name, content, counts.get(name)) for name, content in contents.items())
-    said = manifest.text(whole, files, controls, signed, figures=given.figures, previous=given.previous, tool=tool)
-    return Pack(month=given.month, files={**contents, MANIFEST: said}, controls=controls)
 
 
 def write(made: Pack, out_dir: Path) -> tuple[Path, ...]:

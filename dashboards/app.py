@@ -72,11 +72,11 @@ def create_dash(books: Books, clock: Callable[[], datetime]) -> Dash:
     return app
 
 
-def create_app(books: Books, clock: Callable[[], datetime]) -> ASGIApp:
-    """Everything that answers on the dashboards' port."""
+def create_app(books: Books, clock: Callable[[], datetime], api: ASGIApp | None = None) -> ASGIApp:
+    """Everything that answers on the dashboards' port; `api` below /api/."""
     server = create_dash(books, clock).server
     routes.register(server, books, clock)
-    return Front(server, PAGES, home=spend.PATH)
+    return Front(server, PAGES, home=spend.PATH, api=api)
 
 
 def _fault(error: Exception) -> None:

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.access import is_loopback
 
+API = "/api/"
+"""What is below it asks for a token of its own, and is an app of its own."""
 PREFIXES = ("/_dash-", "/assets/", "/csv/")
 PATHS = frozenset({"/_favicon.ico", "/healthz", "/readyz", "/metrics"})
 HEADERS = (
@@ -26,8 +28,9 @@ HEADERS = (
 class Front:
     """Passes what exists to the app: a page's path as `/`, where Dash serves its index with all its hooks run."""
 
-    def __init__(self, app: ASGIApp, pages: Iterable[str], *, home: str) -> None:
+    def __init__(self, app: ASGIApp, pages: Iterable[str], *, home: str, api: ASGIApp | None = None) -> None:
         self._app = app
+        self._api = api
         self._pages = frozenset(pages)
         self._home = home
 
@@ -47,6 +50,8 @@ class Front:
             await _redirect(send, f"{self._home}?{query}" if query else self._home)
         elif path in self._pages:
             await self._app({**scope, "path": "/", "raw_path": b"/"}, receive, _with_headers(send))
+        elif self._api and path.startswith(API):
+            await self._api(scope, receive, _with_headers(send))
         elif path in PATHS or path.startswith(PREFIXES):
             await self._app(scope, receive, _with_headers(send))
         else:

@@ -1,6 +1,7 @@
 """The dashboards' process: one uvicorn on loopback, with a client of the store made on its own loop.
 
 /spend /reconciliation   the pages          /csv/...             what they show, as CSV, with the same filters
+/api/v1/...              the finance API, given by whoever composes the process
 /healthz                 the process runs   /readyz /metrics     the store answers; Prometheus
 """
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clickhouse_connect.driver.asyncclient import AsyncClient
+    from starlette.types import ASGIApp
 
 STORE_USER = "reader"
 
@@ -30,6 +32,7 @@ def run(
     store_password: str,
     store_user: str = STORE_USER,
     store_ca: Path | None = None,
+    api: ASGIApp | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. The store need not be up: pages say so until it is.
 
@@ -44,10 +47,10 @@ def run(
         return await async_reader(store_url, store_password, user=store_user, ca=store_ca)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(host, port, connect))
+        runner.run(_serve(host, port, connect, api))
 
 
-async def _serve(host: str, port: int, connect: Callable[[], Awaitable[AsyncClient]]) -> None:
+async def _serve(host: str, port: int, connect: Callable[[], Awaitable[AsyncClient]], api: ASGIApp | None) -> None:
     import uvicorn
 
     from dashboards.app import create_app
@@ -72,7 +75,7 @@ async def _serve(host: str, port: int, connect: Callable[[], Awaitable[AsyncClie
         "ws": "none",
         "server_header": False,
     }
-    app = create_app(books, clock.utc_now)
+    app = create_app(books, clock.utc_now, api)
     try:
         await Server(uvicorn.Config(app, host, port, timeout_graceful_shutdown=3, **options)).serve()
     finally:

@@ -119,8 +119,9 @@ def gateway_restarts(started: Settings, again: Settings) -> tuple[str, ...]:
 
 
 def dashboards(settings: Settings) -> None:
-    """The Dash app."""
+    """The Dash app, and the finance API beside it."""
     from dashboards.server import run
+    from deploy.close import finance_api
     from deploy.store_access import reader_password
 
     host, port = host_port(settings.file.dashboards.listen)
@@ -131,6 +132,7 @@ def dashboards(settings: Settings) -> None:
         store_user=settings.file.store.reader_user,
         store_password=reader_password(settings),
         store_ca=settings.store_ca,
+        api=finance_api(settings),
     )
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
-from sqlalchemy import Connection
 
-from analytics import exceptions, exports, trail
+from analytics import corrections, exceptions, exports, trail
 from analytics.accounts.roles import Actor
 from analytics.control import Control
+from analytics.exceptions import Care
 from analytics.exports import Draft, Pack
 from analytics.pack import SignOff
 from analytics.periods import book
@@ -22,6 +22,7 @@ from analytics.periods.blockers import Inspection, blockers
 from analytics.periods.book import Contested
 from analytics.periods.machine import Blocker, Facts, Period, Refused, State, Step, transition
 from analytics.reconciliation.summary import Reconciliation
+from analytics.rfc4180 import render as csv_of
 from analytics.windows import Window, month_window
 from gateway.domain.money import plain
 
@@ -136,6 +137,33 @@ class Close:
             drafted = self._draft(client, seen, now)
         return self._render(drafted, seen.period)
 
+    def table(self, month: str, name: str, *, now: datetime) -> list[dict[str, str]]:
+        """The rows of one of the pack's CSVs, as text, without the work of the others."""
+        with self._control.transaction() as connection:
+            files = book.frozen(connection, month)
+        if not files:
+            seen = self._see(month)
+            with self._client() as client:
+                drafted = self._draft(client, seen, now)
+            with self._control.transaction() as connection:
+                cares = exceptions.cares(connection, month)
+            files = {
+                table.name: csv_of(table.columns, table.rows)
+                for table in exports.tables(drafted, sign_off(seen.period), cares)
+                if table.name == name
+            }
+        return corrections.texts(files[name])
+
+    def note(self, month: str, exception_id: str, care: Care, *, actor: Actor, now: datetime) -> None:
+        """Give an exception an owner and a note. Raises ExceptionUnknown, and Contested for a month that is signed."""
+        if exception_id not in {row["exception_id"] for row in self.table(month, "recon_exceptions.csv", now=now)}:
+            raise exceptions.ExceptionUnknown(f"{month} has no exception {exception_id!r}")
+        with self._control.transaction() as connection:
+            state = book.read(connection, month).state
+            if state in (State.SIGNED, State.CLOSED):
+                raise Contested(f"{month} is {state}: its pack has what was known, and takes no more notes")
+            exceptions.take_care(connection, month, exception_id, care, by=actor.name, now=now)
+
     def _see(self, month: str) -> _Seen:
         month_window(month)
         with self._control.transaction() as connection:
@@ -204,21 +232,3 @@ def sign_off(period: Period) -> SignOff:
 
 def _following(month: str) -> str:
     return f"{month_window(month).until + timedelta(days=1):%Y-%m}"
-
-
-def note(
-    connection: Connection,
-    month: Reconciliation,
-    exception_id: str,
-    care: exceptions.Care,
-    *,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    """Give an exception an owner and a note. Raises ExceptionUnknown, and Contested for a month that is signed."""
-    if exception_id not in {each.exception_id for each in exceptions.findings(month)}:
-        raise exceptions.ExceptionUnknown(f"{month.month} has no exception {exception_id!r}")
-    state = book.read(connection, month.month).state
-    if state in (State.SIGNED, State.CLOSED):
-        raise Contested(f"{month.month} is {state}: its pack has what was known, and takes no more notes")
-    exceptions.take_care(connection, month.month, exception_id, care, by=actor.name, now=now)

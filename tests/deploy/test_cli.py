@@ -45,6 +45,8 @@ def test_help_lists_every_subcommand() -> None:
         "invoices",
         "reconcile",
         "export",
+        "period",
+        "accounts",
         "replay-spool",
         "import",
     ):
@@ -58,7 +60,22 @@ def command_line() -> typer.Typer:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "demo", "serve", "check", "doctor", "query", "audit", "migrate", "invoices import", "reconcile", "export"],
+    [
+        "up",
+        "demo",
+        "serve",
+        "check",
+        "doctor",
+        "query",
+        "audit",
+        "migrate",
+        "invoices import",
+        "reconcile",
+        "export",
+        "export verify",
+        "period sign",
+        "accounts token",
+    ],
 )
 def test_each_subcommand_has_help(command_line: typer.Typer, command: str) -> None:
     shown = CliRunner().invoke(command_line, [*command.split(), "--help"])
@@ -150,3 +167,20 @@ def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
     done = tollway("check", "--config", str(EXAMPLE), "--json")
     assert ENV["ACME_KEY"] not in done.stdout + done.stderr
     assert ENV["OPENAI_API_KEY"] not in done.stdout + done.stderr
+
+
+def test_the_clients_token_is_never_an_argument_and_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    shown = tollway("period", "sign", "--help").stdout
+    assert "token" not in shown.lower()
+    asked = ["period", "sign", "--month", "2026-11", "--config", str(EXAMPLE)]
+    done = tollway(*asked)
+    assert done.returncode == 1
+    assert "TOLLWAY_TOKEN_FILE" in done.stderr
+    file = tmp_path / "token"
+    file.write_text("tollway_secret")
+    done = tollway(*asked, env=ENV | {"TOLLWAY_TOKEN_FILE": str(file)})
+    assert f"chmod 600 {file}" in done.stderr
+    file.chmod(0o600)
+    done = tollway(*asked, env=ENV | {"TOLLWAY_TOKEN_FILE": str(file)})
+    assert "does not answer" in done.stderr
+    assert "tollway_secret" not in done.stderr

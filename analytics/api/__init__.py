@@ -1,0 +1,1 @@
+"""The finance API, under /api/v1: spend, reconciliation, exceptions, periods, exports, rate cards."""
