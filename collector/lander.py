@@ -31,9 +31,8 @@ from collector.verdicts import backoff_s
 log = logging.getLogger("tollway.collector.lander")
 
 TAKE_S = 0.2
-TELL_S = 5.0
 TELL_ROWS = 500
-"""The store is told what the ledger has after that time, or as soon as it is that many rows."""
+"""As soon as it is that many rows the store is told of them, and else when it is time."""
 UNTOLD_MAX = 50_000
 """Rows; beyond it nothing new is planned, so that memory stays bounded while the store does not take them."""
 TIDY_S = 1.0
@@ -104,7 +103,7 @@ class Lander:
         self._restored = False
         self._aside_first = False
         self._away_until = 0.0
-        self._tell_at = clocks.monotonic() + TELL_S
+        self._tell_at = clocks.monotonic() + limits.tell_s
         self._tell_failed = False
         self._failures = 0
         self._stopping = threading.Event()
@@ -170,7 +169,7 @@ class Lander:
         rows = tuple(self._ledger.state.untold.values())
         if not rows or (now < self._tell_at and (len(rows) < TELL_ROWS or self._tell_failed)):
             return
-        self._tell_at = now + TELL_S
+        self._tell_at = now + self._limits.tell_s
         try:
             self._store.tell(rows, spool=self._spool_id, now_ms=self._clocks.now_ms())
         except StoreDown as down:

@@ -88,6 +88,8 @@ class Limits:
     """Kept of them at most; the oldest go first, and before the disk comes down to twice `free_bytes_min`."""
     retry_s_max: float = 15.0
     """The longest pause between two tries of an insert."""
+    tell_s: float = 5.0
+    """Within this time the store is told what the ledger has, a row each."""
     set_aside_max: int = 64
     """Batches that the store does not take for reasons of its own and that wait while others are tried."""
 

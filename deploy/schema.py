@@ -9,7 +9,7 @@ from deploy.errors import OperatorError
 from deploy.settings import Settings
 from deploy.store_access import writer_at
 from gateway.domain import clock
-from sql import fitness, migrate
+from sql import fitness, migrate, retention
 from sql.joining import join
 from sql.placement import Placement
 
@@ -29,6 +29,8 @@ def bring_up_to_date(settings: Settings) -> list[str]:
     applied = [f"{name} at {url}" for url, _, client in others for name in join(client, like=first)]
     applied += migrate(first, now=clock.utc_now(), placement=_placement(settings))
     for url, _, client in servers:
+        changed = retention.apply(client, _retention(settings), _placement(settings))
+        applied += [f"retention of {table}" + (f" at {url}" if others else "") for table in changed]
         _prove(settings, url, client)
     return applied
 
@@ -84,6 +86,13 @@ def _prove(settings: Settings, url: str, client: Client) -> None:
         fitness.prove(client, _placement(settings))
     except fitness.Unfit as unfit:
         raise OperatorError(f"{url}: {unfit}") from None
+
+
+def _retention(settings: Settings) -> retention.Retention:
+    kept = settings.file.store.retention
+    return retention.Retention(
+        attempts=kept.attempts_days, others=kept.events_days, ledger=kept.ledger_days, rollups=kept.rollups_days
+    )
 
 
 def _placement(settings: Settings) -> Placement:

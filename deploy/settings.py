@@ -76,6 +76,24 @@ SERVER = "an http:// or https:// address without a path; user and password are k
 Replica = Annotated[str, shaped(r"https?://[^\s/@]+/?", SERVER)]
 
 
+ATTEMPTS_DAYS_MIN = 62
+"""The open month and the one before it, which is being closed, are reconciled from their attempts."""
+Days = Annotated[int, Field(ge=0, le=36_500)]
+"""0 = always."""
+
+
+class RetentionSection(Section):
+    """For how many days rows are kept; 0 = always. Rate cards and invoices are kept always."""
+
+    attempts_days: Days = 400
+    events_days: Days = 400
+    """Operations, breakers' moves, what applications report."""
+    ledger_days: Days = 400
+    """What tells of landing: the ingest ledger, audits, replays."""
+    rollups_days: Days = 0
+    """Days, totals and months, from the end of their month; hours are kept for 70 days."""
+
+
 class StoreSection(Section):
     """The ClickHouse: an address, or none for the embedded one, which listens at `listen`; or a cluster."""
 
@@ -91,6 +109,7 @@ class StoreSection(Section):
     """The addresses of each shard's replicas, by the name that the servers' macro `shard` gives it."""
     quorum: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """How many replicas must have a batch before it counts as landed; auto = most of the shard's."""
+    retention: RetentionSection = RetentionSection()
     listen: Listen = "127.0.0.1:8123"
     user: str = "tollway"
     password: SecretStr = SecretStr("")
@@ -117,7 +136,10 @@ class TollwayFile(RoutingFile):
             if sender.tenant not in self.tenants:
                 hint = did_you_mean(sender.tenant, self.tenants)
                 faults.append(Fault(f"collector.senders.{name}.tenant", f"no tenant {sender.tenant!r}{hint}"))
-        return faults + self._tls_faults() + self._store_faults() + self._listen_faults()
+        return [
+            *(*faults, *self._tls_faults(), *self._store_faults()),
+            *(*self._retention_faults(), *self._listen_faults()),
+        ]
 
     def _store_faults(self) -> list[Fault]:
         store = self.store
@@ -138,6 +160,19 @@ class TollwayFile(RoutingFile):
                     faults.append(Fault(f"store.shards.{name}", f"{url} is there twice; each replica is one shard's"))
         if store.ca and not any(url.startswith("https://") for url in (store.url, *taken)):
             faults.append(Fault("store.ca", "no address of the store is https, so nothing would be checked by it"))
+        return faults
+
+    def _retention_faults(self) -> list[Fault]:
+        kept = self.store.retention
+        place, faults = "store.retention", []
+        months = f"the open month and the one that is being closed need {ATTEMPTS_DAYS_MIN}; 0 keeps them always"
+        if 0 < kept.attempts_days < ATTEMPTS_DAYS_MIN:
+            faults.append(Fault(f"{place}.attempts_days", f"{kept.attempts_days} days are too few: {months}"))
+        if 0 < kept.ledger_days < ATTEMPTS_DAYS_MIN:
+            faults.append(Fault(f"{place}.ledger_days", f"{kept.ledger_days} days are too few: {months}"))
+        if kept.rollups_days and not 0 < kept.attempts_days <= kept.rollups_days:
+            why = "rollups go no sooner than the attempts they are made of: make it 0, or attempts_days at least"
+            faults.append(Fault(f"{place}.rollups_days", why))
         return faults
 
     def _tls_faults(self) -> list[Fault]:

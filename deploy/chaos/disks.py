@@ -81,6 +81,7 @@ def flipped(scene: Scene, moments: int) -> Result:
             bodies = [_deliver(stage, sender) for _ in range(KEPT)]
             stage.kill(stage.collector)
             file = scene.dice.choice(_files(stage, "ledger" if number % 3 == 2 else "spool"))
+            stage.ledger_damaged |= file.parent.name == "ledger"
             _flip(file, scene.dice.randrange(file.stat().st_size), scene.dice.randrange(8))
             scene.store.resume()
             stage.collector.start()

@@ -142,6 +142,7 @@ class House:
         attempts = self._attempts()
         outcomes = Counter(str(attempt["outcome"]) for attempt in attempts)
         said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        spans = self.stage.books()["stored"]
         return Result(
             row=self.stage.row,
             moments=self.stage.moments,
@@ -149,6 +150,7 @@ class House:
             verdict=judge(self._ledger(), attempts),
             seconds=round(clock.monotonic() - self.stage.began, 1),
             note=f"attempts: {said}; {self.answers[200]} requests answered",
+            books=self.stage.told_books(spans),
         )
 
     def _under_way(self) -> tuple[int, int, bool]:

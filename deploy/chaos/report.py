@@ -43,6 +43,7 @@ class Line:
             "expected_usd": f"{verdict.expected_usd:f}",
             "stored_usd": f"{verdict.stored_usd:f}",
             "seconds": self.result.seconds,
+            "books": self.result.books,
             "note": self.result.note,
         }
 
@@ -71,4 +72,5 @@ def _cells(line: Line) -> list[str]:
     )
     equal = "yes" if verdict.sums_equal else f"NO: {verdict.expected_usd:f} sent, {verdict.stored_usd:f} stored"
     note = line.result.note + (f"; {verdict.strangers} were never sent" if verdict.strangers else "")
+    note += f"; {line.result.books}" if line.result.books else ""
     return [line.row, *map(str, counts), equal, str(line.result.seconds), ("FAILED " if line.failed else "") + note]

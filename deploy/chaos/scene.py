@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from gateway.domain.rate_card import RateCard
 
 SETTLED_WITHIN_S = 120.0
-LIMITS = {"free_bytes_min": 0, "segment_age_s": 0.05, "retry_s_max": 0.5}
+TOLD_WITHIN_S = 20.0
+LIMITS = {"free_bytes_min": 0, "segment_age_s": 0.05, "retry_s_max": 0.5, "tell_s": 0.2}
 """Small segments and short pauses, so that a moment meets as many of them as can be."""
 
 
@@ -38,11 +40,13 @@ class Result:
     verdict: Verdict
     seconds: float
     note: str = ""
+    books: str = ""
+    """What of the ledger's table does not add up; "" = all does."""
 
     @property
     def holds(self) -> bool:
         """Whether the row passed."""
-        return self.verdict.holds
+        return self.verdict.holds and not self.books
 
 
 @dataclass
@@ -60,6 +64,8 @@ class Stage:
     moments: int = 0
     kills: int = 0
     note: str = ""
+    ledger_damaged: bool = False
+    """Then nothing vouches for what it told, or did not tell yet: the table is not held against it."""
     began: float = field(default_factory=clock.monotonic)
 
     @property
@@ -94,6 +100,30 @@ class Stage:
         accounts = json.loads(said) if status == 200 else {}
         return dict(accounts.get("gateway", {}))
 
+    def told_books(self, stored: int) -> str:
+        """What of the ledger's table is not as the collector and the store say; "" once all is, for it is told in time.
+
+        `stored` are the rows that the store has.
+        """
+        if self.ledger_damaged:
+            return ""
+        spool = (Path(self.settings["folder"]) / "identity").read_text("utf-8").strip()
+        deadline = clock.monotonic() + TOLD_WITHIN_S
+        while said := self._differing(self.scene.books(spool), stored):
+            if clock.monotonic() > deadline:
+                return said
+            threading.Event().wait(0.1)
+        return ""
+
+    def _differing(self, told: dict[str, int], stored: int) -> str:
+        books = self.books()
+        wanted = {fate: books.get(fate, 0) for fate in told} | {"stored": stored, "pending": 0}
+        became = told["stored"] + told["duplicate"] + told["parked"] + told["pending"]
+        faults = [f"{told[fate]} {fate}, not {count}" for fate, count in wanted.items() if told[fate] != count]
+        if told["received"] != became:
+            faults.append(f"{told['received']} received and {became} accounted for")
+        return "the ledger's table: " + ", ".join(faults) if faults else ""
+
     def result(self) -> Result:
         """Settle and judge. Raises Stuck."""
         self.settle()
@@ -103,7 +133,13 @@ class Stage:
             self.note = f"the books have a drift of {books['drift']} spans. {self.note}".strip()
         seconds = round(clock.monotonic() - self.began, 1)
         return Result(
-            row=self.row, moments=self.moments, kills=self.kills, verdict=verdict, seconds=seconds, note=self.note
+            row=self.row,
+            moments=self.moments,
+            kills=self.kills,
+            verdict=verdict,
+            seconds=seconds,
+            note=self.note,
+            books=self.told_books(verdict.stored),
         )
 
     def _settled(self) -> bool:
@@ -205,6 +241,13 @@ class Scene:
         if sums["unpriced"]:
             raise Stuck(f"{tenant}: {sums['unpriced']} attempts have no price")
         return Landed.of(ids, sums["usd"])
+
+    def books(self, spool: str) -> dict[str, int]:
+        """What that collector told of its ledger."""
+        import sql
+
+        with self.client() as client:
+            return dict(sql.fetch(client, "chaos_books", spool=spool).row(0, named=True))
 
     def ensure_store(self) -> None:
         """Start the store if it is down."""

@@ -42,6 +42,8 @@ def audit(days: Days = 31, config: Config = DEFAULT_CONFIG, as_json: Json = Fals
     settings = read(config)
     client = reader(settings)
     now = clock.utc_now()
+    kept = settings.file.store.retention
+    days = min(days, *(most - 1 for most in (kept.attempts_days, kept.ledger_days) if most))
     since = day_of(now - timedelta(days=days))
     found = _with_files(checks(client, Window(since, now - UNTOLD)), client, settings, now)
     faults = [fault for check in found for fault in check.faults]

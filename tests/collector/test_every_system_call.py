@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from collector.keeping import list_kept
-from collector.lander import TELL_S
 from collector.otlp import read_spans, split_keys
 from collector.records import SpoolRecord
 from collector.sealed import list_segments, read_segment
@@ -68,7 +67,7 @@ def tell(house: House, bodies: list[SpoolRecord], acknowledged: list[SpoolRecord
         if not house.pending:
             break
     house.store.finish()
-    house.time.s += TELL_S
+    house.time.s += house.limits.tell_s
     while house.ledger.state.untold:
         house.turn()
 

@@ -10,7 +10,7 @@ import pytest
 
 from collector.books import Account
 from collector.horizon import Horizon
-from collector.lander import TELL_S, next_work
+from collector.lander import next_work
 from collector.ledger import OpenBatch
 from collector.planning import plan_segment
 from collector.sealed import list_segments
@@ -66,14 +66,14 @@ def test_the_store_is_told_of_the_ledger_within_seconds_and_a_start_tells_what_a
     house.turns()
     assert house.store.told == {}
     house.restart()
-    house.time.s += TELL_S
+    house.time.s += house.limits.tell_s
     house.turn()
     assert told(house) == (7, 4, 2, 1, 0)
     assert {row.tenant for row in house.store.told.values() if row.sender == "app"} == {"acme"}
     assert not house.ledger.state.untold
     before = dict(house.store.told)
     house.restart()
-    house.time.s += TELL_S
+    house.time.s += house.limits.tell_s
     house.turn()
     assert house.store.told == before
 
@@ -88,12 +88,12 @@ def test_rows_that_the_store_does_not_take_hold_nobody_up_and_are_told_later(
         refusing.setattr(house.store, "tell", refuse)
         house.receive(kept(keys(2)))
         house.turns()
-        house.time.s += TELL_S
+        house.time.s += house.limits.tell_s
         house.turn()
         house.receive(kept(keys(3)))
         house.turns()
         assert sum(house.store.landed().values()) == 5
-    house.time.s += TELL_S
+    house.time.s += house.limits.tell_s
     house.turn()
     assert told(house) == (5, 5, 0, 0, 0)
 
@@ -104,7 +104,7 @@ def test_no_more_is_planned_while_too_much_is_untold(house: House, monkeypatch: 
     house.receive(*(kept(keys(1)) for _ in range(3)))
     house.turns(30)
     assert len(house.ledger.state.planned) == 2
-    house.time.s += TELL_S
+    house.time.s += house.limits.tell_s
     house.turns()
     assert house.pending == 0
 

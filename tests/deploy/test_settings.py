@@ -177,3 +177,22 @@ def test_a_cluster_is_its_name_and_its_shards_replicas() -> None:
 )
 def test_a_cluster_that_cannot_work_is_refused_with_the_place(keys: str, fault: str) -> None:
     assert any(one.startswith(fault) for one in faults(store(keys)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("attempts_days: 61", "store.retention.attempts_days: 61 days are too few: the open month and the one that is"),
+        ("ledger_days: 30", "store.retention.ledger_days: 30 days are too few"),
+        ("rollups_days: 399", "store.retention.rollups_days: rollups go no sooner than the attempts they are made of"),
+        ("attempts_days: 0, rollups_days: 900", "store.retention.rollups_days: "),
+        ("invoices_days: 900", "store.retention.invoices_days"),
+    ],
+)
+def test_a_time_that_an_open_month_could_not_live_with_is_refused(keys: str, fault: str) -> None:
+    assert any(one.startswith(fault) for one in faults(store(f"retention: {{{keys}}}")))
+
+
+def test_a_time_that_is_long_enough_is_taken() -> None:
+    text = store("retention: {attempts_days: 62, events_days: 1, ledger_days: 0, rollups_days: 62}")
+    assert load_text(text, TollwayFile, env=ENV).store.retention.attempts_days == 62

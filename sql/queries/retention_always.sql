@@ -1,0 +1,2 @@
+-- Keeps the rows of a table, whatever their age.
+ALTER TABLE {database:Identifier}.{table:Identifier} REMOVE TTL
