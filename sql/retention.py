@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sql.placement import DATABASE, Placement
-from sql.statements import execute, fetch
+from sql.statements import Statement, execute, fetch, load
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -41,7 +41,7 @@ class Rule:
     database: str
     table: str
     days: tuple[int, ...]
-    query: str
+    query: Statement
     params: dict[str, str | int]
 
 
@@ -49,10 +49,10 @@ def rules(wanted: Retention, placement: Placement) -> Iterator[Rule]:
     """One for each table that may let rows go. Pure."""
     yield _of_spans(wanted, placement.facts)
     for table, time in LEDGER.items():
-        yield _rule(table, wanted.ledger, "retention_rows", {"table": table, "time": time, "days": wanted.ledger})
+        yield _rule(table, wanted.ledger, load("retention_rows"), {"table": table, "time": time, "days": wanted.ledger})
     for name in ROLLUPS:
         for table in (name, f"{name}_next"):
-            yield _rule(table, wanted.rollups, "retention_rollups", {"table": table, "days": wanted.rollups})
+            yield _rule(table, wanted.rollups, load("retention_rollups"), {"table": table, "days": wanted.rollups})
 
 
 def apply(client: "Client", wanted: Retention, placement: Placement) -> list[str]:
@@ -62,19 +62,19 @@ def apply(client: "Client", wanted: Retention, placement: Placement) -> list[str
         rule for rule in rules(wanted, placement) if standing.get((rule.database, rule.table), rule.days) != rule.days
     ]
     for rule in changed:
-        execute(client, rule.query, **rule.params)
+        execute(client, rule.query.name, **rule.params)
     return [f"{rule.database}.{rule.table}" for rule in changed]
 
 
 def _of_spans(wanted: Retention, facts: str) -> Rule:
     attempts, others = wanted.attempts, wanted.others
     if attempts == others:
-        return _rule("spans", attempts, "retention_spans", {"facts": facts, "days": attempts}, facts)
+        return _rule("spans", attempts, load("retention_spans"), {"facts": facts, "days": attempts}, facts)
     given: dict[str, str | int] = {"facts": facts, "attempts": attempts or NEVER, "others": others or NEVER}
-    return Rule(facts, "spans", (attempts or NEVER, others or NEVER), "retention_spans_apart", given)
+    return Rule(facts, "spans", (attempts or NEVER, others or NEVER), load("retention_spans_apart"), given)
 
 
-def _rule(table: str, days: int, query: str, params: dict[str, str | int], database: str = DATABASE) -> Rule:
+def _rule(table: str, days: int, query: Statement, params: dict[str, str | int], database: str = DATABASE) -> Rule:
     if days:
         return Rule(database, table, (days,), query, params)
-    return Rule(database, table, (), "retention_always", {"database": database, "table": table})
+    return Rule(database, table, (), load("retention_always"), {"database": database, "table": table})
