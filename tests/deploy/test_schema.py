@@ -41,6 +41,8 @@ def forgetful(store: RunningStore) -> Iterator[RunningStore]:
 
 def test_a_store_that_deduplicates_passes_everywhere(store: RunningStore, tmp_path: Path) -> None:
     settings = config(tmp_path, store)
+    applied = bring_up_to_date(settings)
+    assert all(one.startswith("retention of tollway.") for one in applied), "the schema is there"
     assert bring_up_to_date(settings) == []
     refuse_unfit(settings)
     assert examined(settings) == [(store.url, "")]
