@@ -19,6 +19,7 @@ from analytics.invoices.formats import (
     aws_cur,
     focus_costs,
     focus_invoice,
+    mapped,
     openai_costs_csv,
     openai_costs_json,
     openai_usage_json,
@@ -34,6 +35,7 @@ TABLES: tuple[Importer, ...] = (
     openrouter_csv.IMPORTER,
     focus_costs.IMPORTER,
     focus_invoice.IMPORTER,
+    *mapped.shipped(),
 )
 ANSWERS: tuple[Importer, ...] = (
     openai_costs_json.IMPORTER,

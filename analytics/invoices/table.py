@@ -53,13 +53,13 @@ def is_parquet(path: Path) -> bool:
         return file.read(len(PARQUET)) == PARQUET
 
 
-def header_of(path: Path) -> list[str]:
+def header_of(path: Path, delimiter: str = ",") -> list[str]:
     """The names of the columns. Raises InvoiceInvalid where there are none to read."""
     if is_parquet(path):
         return [str(name) for name in _parquet(path).schema_arrow.names]
     line = head_of(path, 65_536).decode("utf-8-sig", "replace").lstrip().splitlines()[:1]
     try:
-        return [name.strip() for name in next(csv.reader(line), [])]
+        return [name.strip() for name in next(csv.reader(line, delimiter=delimiter), [])]
     except csv.Error as error:
         raise InvoiceInvalid(path, f"a header that cannot be read ({error})", place="line 1") from error
 
@@ -78,7 +78,7 @@ def check_header(path: Path, header: Sequence[str], required: Iterable[str]) -> 
 
 def rows(path: Path, required: Sequence[str], *, delimiter: str = ",") -> Iterator["Row"]:
     """The file's rows in order. Raises InvoiceInvalid for a header without those columns and for a damaged row."""
-    check_header(path, header_of(path), required)
+    check_header(path, header_of(path, delimiter), required)
     yield from _parquet_rows(path) if is_parquet(path) else _csv_rows(path, delimiter)
 
 

@@ -35,21 +35,28 @@ def import_invoice(
     file: Annotated[Path, typer.Argument(help="The vendor's file.")],
     provider: Provider,
     account: Account,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="A YAML file that says what the table's columns mean.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would land; change nothing.")] = False,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
     """Import one file; the same file again changes nothing, a newer one for the same days supersedes."""
     from analytics.invoices import import_file, preview_file
+    from analytics.invoices.formats.mapped import importer_of
+    from analytics.invoices.mapping import load
     from deploy.store_access import writer
 
     settings = read(config)
     known_account(settings, provider, account)
+    importer = None if mapping is None else importer_of(load(mapping))
     client = writer(settings)
     if dry_run:
-        done = preview_file(client, file, provider=provider, account=account)
+        done = preview_file(client, file, provider=provider, account=account, importer=importer)
     else:
-        done = import_file(client, file, provider=provider, account=account, now=clock.utc_now())
+        now = clock.utc_now()
+        done = import_file(client, file, provider=provider, account=account, now=now, importer=importer)
     show(done, file.name, as_json=as_json)
     if dry_run:
         say("tollway: a dry run; nothing was changed")
