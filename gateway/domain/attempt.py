@@ -120,6 +120,8 @@ class Attempt:
     """What a host of the operator's sent of the answer's body; 0 also of a vendor's."""
     first_token_seconds: float | None = None
     """From the first byte sent to the first real token; None = none came."""
+    answer_fault: str = ""
+    """An AnswerFault: the answer has not the shape that was asked for; "" = none that is known."""
     breaker_transition: tuple[str, str, str] | None = None
     """(from, to, cause) when this attempt moved its breaker."""
     response_content: str = ""
@@ -195,3 +197,35 @@ class Transition:
     """The consecutive failures that led to it."""
     open_seconds: float | None = None
     """On a closing: from the first opening until now."""
+
+
+class Verdict(StrEnum):
+    """What a tenant says of an answer."""
+
+    GOOD = "good"
+    REDO = "redo"
+    """It had to be made again."""
+    BAD = "bad"
+    """It was of no use."""
+
+
+@fact(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What a tenant said of the answer to one of its requests."""
+
+    span_id: SpanId
+    trace_id: TraceId
+    parent_span_id: SpanId
+    """The request's operation."""
+    at: int
+    tenant: TenantId
+    alias: Alias
+    tier: TierName
+    request_id: RequestId
+    response_id: str = ""
+    """The vendor's, where the answer was named by that."""
+    verdict: Verdict
+    reason: str = ""
+    """A word of the tenant's own."""
+    score: float | None = None
+    """0 to 1."""

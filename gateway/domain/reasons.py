@@ -73,3 +73,14 @@ class Reason(StrEnum):
     """Of two calls beside each other the other one answered first, so this one was hung up on."""
     JOURNAL_FULL = "journal_full"
     """The journal has no room, so nothing may be sent that could not be billed for."""
+
+
+class AnswerFault(StrEnum):
+    """What is wrong with an answer that came as it should, so it has to be made again: a closed list."""
+
+    INVALID_JSON = "invalid_json"
+    """JSON was asked for, and this is none."""
+    SCHEMA_MISMATCH = "schema_mismatch"
+    """JSON of a schema was asked for, and this does not fit it."""
+    INVALID_ARGUMENTS = "invalid_arguments"
+    """A tool is called with arguments that are no JSON, or do not fit its parameters."""

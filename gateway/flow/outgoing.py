@@ -8,10 +8,11 @@ from gateway.domain.fact import fact
 from gateway.domain.ids import UpstreamId
 from gateway.flow.climb import Go
 from gateway.flow.hosting import place
+from gateway.flow.owner import Owner
 from gateway.flow.plane import Plane
 from gateway.flow.record import RequestRecord
 from gateway.flow.templating import marks
-from gateway.flow.trial import Owner, Trial
+from gateway.flow.trial import Trial
 from gateway.ladder.ladder import Tried
 from gateway.upstream.endpoint import pass_on
 from gateway.wire.arrival import Arrival

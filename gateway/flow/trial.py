@@ -5,7 +5,6 @@ its answer, by the upstream's failure, by a deadline or because its owner stops 
 """
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from gateway.breakers.breaker import Ticket
 from gateway.breakers.keeper import Key, Move, Seen
@@ -20,6 +19,7 @@ from gateway.flow.booking import book_attempt
 from gateway.flow.content import keeps_content, kept, with_request
 from gateway.flow.findings import identity_of, told_by, usage_of
 from gateway.flow.mask import masked
+from gateway.flow.owner import Owner
 from gateway.flow.plane import Plane
 from gateway.flow.seen import FIRST_TOKEN, GONE, shown_by_answer, shown_by_end
 from gateway.flow.transitions import book_moves
@@ -27,6 +27,7 @@ from gateway.ladder.ladder import Tried
 from gateway.limits.retry_after import retry_after_s
 from gateway.relay.dialect import relay_of
 from gateway.relay.relay import Relay
+from gateway.relay.shape import shape_of
 from gateway.relay.sse import EventTooLong
 from gateway.relay.transcript import Transcript
 from gateway.upstream.call import Call
@@ -41,27 +42,6 @@ read."""
 
 DRAIN_S = 5.0
 """How long an upstream may take to end an answer that is complete, before the connection is given up."""
-
-
-class Owner(Protocol):
-    """Who asked for the trial. `booked` is called once, and at most one of `answered`,
-    `streamed` and `failed`."""
-
-    def booked(self, attempt: Attempt) -> None:
-        """The trial has ended, and this is what the books hold of it. Comes before the others."""
-
-    def flows(self, trial: "Trial", piece: bytes) -> None:
-        """Bytes of a stream for the client; from the first of them on no other upstream can take over."""
-
-    def answered(self, trial: "Trial", answer: VendorAnswer) -> None:
-        """The whole answer."""
-
-    def streamed(self, trial: "Trial") -> None:
-        """The stream ended as it should."""
-
-    def failed(self, trial: "Trial", tried: Tried, answer: VendorAnswer | None, *, told: bool) -> None:
-        """No answer, or no more of it. `answer` is the vendor's own error, where there is one that a client may see;
-        `told` says that the stream itself carried it to the client."""
 
 
 class Trial:
@@ -84,6 +64,7 @@ class Trial:
         if keeps_content(tier):
             intent = with_request(intent, request.body)
             self._transcript = Transcript()
+        self._shape = shape_of(request)
         self.intent = intent
         self.ended = False
         self.sent = False
@@ -242,6 +223,8 @@ class Trial:
             self._owner.flows(self, shown)
             if self._transcript is not None:
                 self._transcript.add(shown)
+            if self._shape is not None:
+                self._shape.add(shown)
         if relay.error is not None:
             self._fail_in_band(relay, relay.error)
             return False
@@ -364,6 +347,8 @@ class Trial:
             asked_s = retry_after_s(self.headers, clock.utc_now()) if self.status >= 400 else 0.0
             spared = self.first_token_s is not None or now - self._began < self._due_s
             self._show_breaker(shown_by_end(reason, stale=stale, spared=spared, retry_after_s=asked_s), now)
+        looked_at = self._shape if outcome is Outcome.OK else None
+        fault = looked_at.fault(self._fields) if looked_at is not None else None
         move = self._move
         attempt = self.attempt = Attempt(
             intent=told_by(self.intent, completeness, response_id),
@@ -379,6 +364,7 @@ class Trial:
             finish_reason=finish_reason,
             service_tier=service_tier,
             response_bytes=self._size if self.intent.host else 0,
+            answer_fault=fault or "",
             first_token_seconds=self.first_token_s,
             breaker_transition=(move.before, move.after, move.cause) if move else None,
             response_content=self._content() if self._transcript is not None else "",

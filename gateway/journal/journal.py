@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.domain import clock
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
+from gateway.domain.attempt import Attempt, Feedback, Intent, Operation, Outcome, Transition
 from gateway.journal import records
 from gateway.journal.ballast import Ballast
 from gateway.journal.folder import Folder
@@ -119,15 +119,11 @@ class Journal:
     def late(self, attempt: Attempt) -> None:
         """Record what a vendor did by itself and told afterwards (a batch's line): there was no intent, and it can be
         asked for again. Raises JournalFull."""
-        payload = bytes.fromhex(attempt.intent.attempt_id) + self._spans.attempt(attempt)
-        with self._lock:
-            self._admit(len(payload))
-            try:
-                self._log.append(records.END, payload)
-            except OSError as error:
-                self._in_trouble(error)
-                raise JournalFull(f"the journal cannot be written: {error.strerror}") from error
-            self._appended()
+        self._write(records.END, bytes.fromhex(attempt.intent.attempt_id) + self._spans.attempt(attempt))
+
+    def feedback(self, feedback: Feedback) -> None:
+        """Record what a tenant said of an answer. Raises JournalFull."""
+        self._write(records.FEEDBACK, bytes.fromhex(feedback.span_id) + self._spans.feedback(feedback))
 
     async def flushed(self) -> None:
         """Return once all that was recorded until now is on the disk itself. Raises OSError."""
@@ -210,6 +206,17 @@ class Journal:
         self.parked.close()
         self._ballast.drop()
         self._leave()
+
+    def _write(self, kind: int, payload: bytes) -> None:
+        """Write a record that may be refused."""
+        with self._lock:
+            self._admit(len(payload))
+            try:
+                self._log.append(kind, payload)
+            except OSError as error:
+                self._in_trouble(error)
+                raise JournalFull(f"the journal cannot be written: {error.strerror}") from error
+            self._appended()
 
     def _admit(self, size: int, *, content: bool = False) -> None:
         if self._closed or self._trouble:

@@ -8,6 +8,7 @@ kind        payload
 5 WITHDRAWN attempt id (16): the intent was never acted on; there is no span
 6 PARKED    the reason in UTF-8, NUL, OTLP bytes of the span nobody takes
 7 TRANSITION span id (8), OTLP bytes of the span of a breaker or region that moved
+8 FEEDBACK  span id (8), OTLP bytes of the span of what a tenant said of an answer
 """
 
 import json
@@ -21,16 +22,16 @@ import orjson
 from gateway.domain.attempt import Intent
 from gateway.domain.segments import Record, record_start
 
-INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION = 1, 2, 3, 4, 5, 6, 7
-START = record_start((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION))
+INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION, FEEDBACK = 1, 2, 3, 4, 5, 6, 7, 8
+START = record_start((INTENT, END, OPERATION, CARRY, WITHDRAWN, PARKED, TRANSITION, FEEDBACK))
 """Where a record may start, behind damage."""
-SHIPPED = frozenset((END, OPERATION, TRANSITION))
+SHIPPED = frozenset((END, OPERATION, TRANSITION, FEEDBACK))
 """The kinds that hold a span."""
 
 ATTEMPT_ID = slice(0, 16)
 OPERATION_ID = slice(16, 24)
 _JSON = 24
-_SPAN_STARTS = {END: 16, OPERATION: 8, TRANSITION: 8}
+_SPAN_STARTS = {END: 16, OPERATION: 8, TRANSITION: 8, FEEDBACK: 8}
 _ENTRY = Struct("<IB")
 _FIELDS = frozenset(field.name for field in fields(Intent))
 _DECIMALS = frozenset(field.name for field in fields(Intent) if field.type in (Decimal, Decimal | None))

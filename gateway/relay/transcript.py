@@ -79,13 +79,19 @@ def _join(known: dict[str, Any], choice: Mapping[str, Any]) -> None:
     for name, value in texts.items():
         if isinstance(value, str) and value and name not in NO_TEXTS:
             known[name] = known.get(name, "") + value
+    legacy = texts.get("function_call")
+    if isinstance(legacy, dict):
+        _add_call(known.setdefault("function_call", {}), legacy)
     calls = texts.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
-            made = known.setdefault("tool_calls", {}).setdefault(str(call.get("index", 0)), {})
-            for name in ("name", "arguments"):
-                if isinstance(value := function.get(name), str):
-                    made[name] = made.get(name, "") + value
+            _add_call(known.setdefault("tool_calls", {}).setdefault(str(call.get("index", 0)), {}), function)
     if isinstance(finish := choice.get("finish_reason"), str):
         known["finish_reason"] = finish
+
+
+def _add_call(made: dict[str, Any], fragment: Mapping[str, Any]) -> None:
+    for name in ("name", "arguments"):
+        if isinstance(value := fragment.get(name), str):
+            made[name] = made.get(name, "") + value

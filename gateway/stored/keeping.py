@@ -19,8 +19,9 @@ from gateway.domain.attempt import Attempt, Intent
 from gateway.domain.usage import Completeness
 from gateway.errors import GatewayError, OwnersUnavailable
 from gateway.flow.answer import VendorAnswer, parsed
+from gateway.flow.owner import Owner
 from gateway.flow.plane import Plane
-from gateway.flow.trial import Owner, Trial
+from gateway.flow.trial import Trial
 from gateway.ladder.ladder import Tried
 from gateway.relay.responses import ENDINGS, FAILED
 from gateway.relay.sse import data_of, events

@@ -10,19 +10,18 @@ from functools import lru_cache
 from struct import Struct
 
 from gateway.domain import attributes as names
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
+from gateway.domain.attempt import Attempt, Feedback, Intent, Operation, Outcome, Transition
 from gateway.domain.usage import Completeness, Usage
+from gateway.telemetry import moments
+from gateway.telemetry.framing import framed
 from gateway.telemetry.protobuf import Key, message, varint
 
 SERVICE_NAME = "tollway-gateway"
 
-_INTERNAL, _SERVER, _CLIENT = b"\x30\x01", b"\x30\x02", b"\x30\x03"
+_SERVER, _CLIENT = b"\x30\x02", b"\x30\x03"
 _FAILED = b"\x7a\x02\x18\x02"
 """Status with code ERROR."""
 _FAILURES = frozenset((Outcome.ERROR, Outcome.TIMEOUT, Outcome.LOST))
-_CHILD = Struct("<2s16s2s8s2s8scQcQ")
-"""trace_id, span_id, parent_span_id, start, end: the fields of a fixed size."""
-_ROOT = Struct("<2s16s2s8scQcQ")
 _EVENT_TIME = Struct("<cQ")
 _ROUTES_MAX = 8192
 
@@ -49,11 +48,8 @@ _ESTIMATE, _QUEUE = Key(names.FALLBACK_ESTIMATED_COST), Key(names.QUEUE_SECONDS)
 _ROUTE, _TOOL_FORMAT = Key(names.ROUTE), Key(names.TOOL_FORMAT)
 _WINDOW, _BATCH_SIZE, _SHARED = Key(names.BATCH_WINDOW_MS), Key(names.BATCH_SIZE), Key(names.SHARED_ATTEMPT_ID)
 _SAVED, _SERVICE_TIER, _MEMORY = Key(names.SAVED_USD), Key(names.SERVICE_TIER), Key(names.MEMORY_PRESSURE)
-_HOST, _RESPONSE_BYTES = Key(names.HOST), Key(names.RESPONSE_BYTES)
+_HOST, _RESPONSE_BYTES, _ANSWER_FAULT = Key(names.HOST), Key(names.RESPONSE_BYTES), Key(names.ANSWER_FAULT)
 _REQUEST_CONTENT, _RESPONSE_CONTENT = Key(names.REQUEST_CONTENT), Key(names.RESPONSE_CONTENT)
-_SCOPE, _FAILURES_LED = Key(names.TRANSITION_SCOPE), Key(names.TRANSITION_FAILURES)
-_OPEN_SECONDS = Key(names.TRANSITION_OPEN_SECONDS)
-_MOVED = (Key(names.BREAKER_FROM), Key(names.BREAKER_TO), Key(names.BREAKER_CAUSE))
 _BREAKER = tuple(Key(name, tag=0x1A) for name in (names.BREAKER_FROM, names.BREAKER_TO, names.BREAKER_CAUSE))
 
 
@@ -77,7 +73,11 @@ class SpanEncoder:
 
     def transition(self, transition: Transition) -> bytes:
         """The INTERNAL span, without length, of a breaker or a region that moved."""
-        return self._request(_transition(transition))
+        return self._request(moments.of_transition(transition))
+
+    def feedback(self, feedback: Feedback) -> bytes:
+        """The INTERNAL span, without length, of what a tenant said of an answer."""
+        return self._request(moments.of_feedback(feedback))
 
     def _request(self, span: bytes) -> bytes:
         span_size = varint(len(span))
@@ -89,7 +89,7 @@ class SpanEncoder:
 def _attempt(attempt: Attempt) -> bytes:
     intent = attempt.intent
     parts = [
-        _frame(intent.trace_id, intent.span_id, intent.parent_span_id, intent.started_at, attempt.ended_at),
+        framed(intent.trace_id, intent.span_id, intent.parent_span_id, intent.started_at, attempt.ended_at),
         _route(
             intent.tenant,
             intent.alias,
@@ -132,16 +132,6 @@ def _attempt(attempt: Attempt) -> bytes:
         if attempt.usage.modality:
             parts.append(_MODALITY.text(attempt.usage.modality))
     return b"".join(parts)
-
-
-def _frame(trace_id: str, span_id: str, parent_span_id: str, started_at: int, ended_at: int) -> bytes:
-    trace, span = bytes.fromhex(trace_id), bytes.fromhex(span_id)
-    if not parent_span_id:
-        return _ROOT.pack(b"\x0a\x10", trace, b"\x12\x08", span, b"\x39", started_at, b"\x41", ended_at)
-    parent = bytes.fromhex(parent_span_id)
-    return _CHILD.pack(
-        b"\x0a\x10", trace, b"\x12\x08", span, b"\x22\x08", parent, b"\x39", started_at, b"\x41", ended_at
-    )
 
 
 @lru_cache(maxsize=_ROUTES_MAX)
@@ -251,6 +241,8 @@ def _answered(parts: list[bytes], attempt: Attempt) -> None:
         parts.append(_SERVICE_TIER.text(attempt.service_tier))
     if attempt.response_bytes:
         parts.append(_RESPONSE_BYTES.integer(attempt.response_bytes))
+    if attempt.answer_fault:
+        parts.append(_ANSWER_FAULT.text(attempt.answer_fault))
     if attempt.response_content:
         parts.append(_RESPONSE_CONTENT.text(attempt.response_content))
     if attempt.breaker_transition:
@@ -279,7 +271,7 @@ def _metered(parts: list[bytes], usage: Usage) -> None:
 
 def _operation(operation: Operation) -> bytes:
     parts = [
-        _frame(
+        framed(
             operation.trace_id,
             operation.span_id,
             operation.parent_span_id,
@@ -361,29 +353,4 @@ def _service(
         parts.append(_STREAM.true())
     if outcome in _FAILURES:
         parts.append(_FAILED)
-    return b"".join(parts)
-
-
-def _transition(transition: Transition) -> bytes:
-    at = transition.at
-    parts = [
-        _frame(transition.trace_id, transition.span_id, transition.parent_span_id, at, at),
-        message(0x2A, names.BREAKER_TRANSITION.encode()),
-        _INTERNAL,
-        _SCOPE.text(transition.scope),
-    ]
-    texts = (
-        (_TENANT, transition.tenant),
-        (_ALIAS, transition.alias),
-        (_TIER, transition.tier),
-        (_UPSTREAM, transition.upstream),
-        (_PROVIDER, transition.provider),
-        (_REGION, transition.region),
-    )
-    parts += [key.text(value) for key, value in texts if value]
-    moved = (transition.before, transition.after, transition.cause)
-    parts += [key.text(value) for key, value in zip(_MOVED, moved, strict=True)]
-    parts.append(_FAILURES_LED.integer(transition.failures))
-    if transition.open_seconds is not None:
-        parts.append(_OPEN_SECONDS.double(transition.open_seconds))
     return b"".join(parts)

@@ -26,7 +26,8 @@ WITH
         'gen_ai.usage.reasoning.output_tokens', 'http.response.status_code', 'server.port', 'tollway.request.bytes',      -- 50
         'gen_ai.request.max_tokens', 'tollway.batch.window_ms', 'tollway.batch.size', 'tollway.transition.failures',     -- 54
         'tollway.queue.seconds', 'gen_ai.response.time_to_first_chunk', 'tollway.transition.open_seconds',               -- 58
-        'tollway.host', 'tollway.response.bytes', 'tollway.deployment', 'tollway.usage.modality'                         -- 61
+        'tollway.host', 'tollway.response.bytes', 'tollway.deployment', 'tollway.usage.modality',                        -- 61
+        'tollway.answer.fault', 'tollway.feedback.verdict', 'tollway.feedback.reason', 'tollway.feedback.score'          -- 65
     ] AS names,
     1000000000000 AS count_max  -- no attempt has more tokens; a larger count is a fault, and money times it could overflow
 SELECT
@@ -108,7 +109,11 @@ SELECT
     texts[indexOf(codes, 61)] AS host,
     toUInt64(counts[indexOf(codes, 62)]) AS response_bytes,
     texts[indexOf(codes, 63)] AS deployment,
-    texts[indexOf(codes, 64)] AS modality
+    texts[indexOf(codes, 64)] AS modality,
+    texts[indexOf(codes, 65)] AS answer_fault,
+    texts[indexOf(codes, 66)] AS feedback_verdict,
+    texts[indexOf(codes, 67)] AS feedback_reason,
+    if(has(codes, 68), doubles[indexOf(codes, 68)], NULL) AS feedback_score
 FROM
 ( -- judged
 SELECT *, known != 'unknown' AS given

@@ -181,7 +181,11 @@ WITH
         ('tollway.host', 7500),  -- host
         ('tollway.response.bytes', 7600),  -- response_bytes
         ('tollway.deployment', 7700),  -- deployment
-        ('tollway.usage.modality', 7800)  -- modality
+        ('tollway.usage.modality', 7800),  -- modality
+        ('tollway.answer.fault', 7900),  -- answer_fault
+        ('tollway.feedback.verdict', 8000),  -- feedback_verdict
+        ('tollway.feedback.reason', 8100),  -- feedback_reason
+        ('tollway.feedback.score', 8200)  -- feedback_score
     ] AS spellings,
     -- Other emitters' names for a provider, in lower case and without the API they end in; the gateway's own are its
     -- operator's, and stay.
@@ -315,7 +319,11 @@ SELECT
         if(w[49] != '', w[49],
            JSONExtractRaw(w[50], 'total')), 18), NULL) AS emitter_cost_usd,
     if(own_id = '', '', w[75]) AS host,
-    if(own_id = '', 0, toUInt64OrZero(w[76])) AS response_bytes
+    if(own_id = '', 0, toUInt64OrZero(w[76])) AS response_bytes,
+    if(own_id = '', '', w[79]) AS answer_fault,
+    own_verdict AS feedback_verdict,
+    if(own_verdict = '', '', w[81]) AS feedback_reason,
+    if(own_verdict = '', NULL, toFloat64OrNull(w[82])) AS feedback_score
 FROM
 ( -- read
 SELECT
@@ -416,7 +424,9 @@ SELECT
     if(bound_tenant = '', w[1], '') AS own_id,
     -- Likewise of a breaker that moved.
     if(bound_tenant = '', w[69], '') AS own_scope,
-    own_id = '' AND own_scope = ''
+    -- And of what a tenant said of an answer.
+    if(bound_tenant = '', w[80], '') AS own_verdict,
+    own_id = '' AND own_scope = '' AND own_verdict = ''
         AND NOT (bound_tenant = '' AND span.kind = 2
                  AND arrayExists(k -> startsWith(k, 'tollway.'), span.attributes.key)) AS is_foreign,
     if(bound_tenant != '', bound_tenant, w[2]) AS owner

@@ -7,7 +7,7 @@ SELECT
     cache_write_5m, cache_write_1h, output, reasoning, completeness, usage_invalid, usage_raw, rate_card, cache_status,
     queue_seconds, first_token_seconds, duration_seconds, stream, finish_reason, error_type, http_status, server_address,
     server_port, request_bytes, max_output_tokens, billable, batch_id, received_at, sender, operation, route, tool_format,
-    batch_window_ms, batch_size, service_tier, deployment, modality, memory_pressure, host, response_bytes,
+    batch_window_ms, batch_size, service_tier, deployment, modality, memory_pressure, host, response_bytes, answer_fault,
     request_content, response_content
 FROM tollway.spans
 WHERE kind = 3 AND attempt_id != '';

@@ -74,6 +74,26 @@ def test_each_attempt_that_bought_nothing_is_told_once_by_kind_and_cause(writer:
     ]
 
 
+def test_an_answer_without_the_shape_that_was_asked_for_or_that_its_tenant_had_made_again_is_rework(
+    writer: Client,
+) -> None:
+    good, bad, redone = request(OK), request(DOWN, OK), request(OK)
+    faulty = request({"answer_fault": "invalid_json"}, {"answer_fault": ""})[:1]
+    land(writer, *(
+        attempt(
+            "2026-12-05", attempt_id="", kind=1, billable=False, feedback_verdict=verdict, feedback_reason=reason,
+            trace_id=rows[0]["trace_id"], parent_span_id=rows[0]["parent_span_id"],
+        )
+        for rows, verdict, reason in ((good, "good", ""), (bad, "bad", ""), (redone, "redo", "wrong_tool"))
+    ))  # fmt: skip
+    told = wastes(writer, *([{"answer_fault": "", **row} for row in rows] for rows in (good, bad, redone, faulty)))
+    assert [(kind, cause, attempts, usd) for kind, cause, _, attempts, usd, _ in told] == [
+        (Kind.REWORK, "feedback_bad", 1, COST),
+        (Kind.REWORK, "feedback_redo:wrong_tool", 1, COST),
+        (Kind.REWORK, "invalid_json", 1, COST),
+    ]
+
+
 def test_what_cost_nothing_or_was_followed_by_nothing_is_no_waste(writer: Client) -> None:
     assert wastes(writer, request(DOWN, OK), request(LEFT), request(BAD), request(OK), request(LATE)) == []
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
+from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition, Verdict
 from gateway.domain.usage import Completeness, Usage
 from gateway.telemetry.spans import SERVICE_NAME, SpanEncoder
 from sql import landing
@@ -99,6 +99,7 @@ def of_attempt(attempt: Attempt) -> dict[str, object]:
         "first_token_seconds": attempt.first_token_seconds,
         "service_tier": attempt.service_tier,
         "response_bytes": attempt.response_bytes,
+        "answer_fault": attempt.answer_fault,
         "response_content": attempt.response_content,
         "billable": attempt.outcome is not Outcome.REFUSED,
         "sender": "gateway",
@@ -166,7 +167,16 @@ def test_every_field_arrives_with_a_value_of_its_own(store: RunningStore) -> Non
         batch_window_ms=25, batch_size=7, memory_pressure="warn", host="mac-1", request_content='{"input":"a"}',
     )  # fmt: skip
     attempt = facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16), error_type="stream_broken")
-    compare(store, replace(attempt, service_tier="flex", response_bytes=4321, response_content='{"data":[]}'))
+    compare(
+        store,
+        replace(
+            attempt,
+            service_tier="flex",
+            response_bytes=4321,
+            answer_fault="invalid_json",
+            response_content='{"data":[]}',
+        ),
+    )
     operation = facts.operation(intent, attempts=3, parent_span_id="e" * 16, cache_status="hit", error_type="timeout")
     operation = replace(
         operation, operation="text_completion", route="/v1/completions", tool_format="functions",
@@ -211,6 +221,24 @@ def test_a_transition_is_neither_attempt_nor_operation_and_only_a_gateways_own_c
     assert [len(rows(store, view, batch)) for view in ("transitions", "attempts", "operations")] == [1, 0, 0]
     (read,) = rows(store, "spans", bound).values()
     assert (read["transition_scope"], read["breaker_to"], read["billable"]) == ("", "", False)
+
+
+def test_the_last_that_a_tenant_said_of_an_answer_counts_and_only_what_a_gateway_says(store: RunningStore) -> None:
+    first = facts.feedback(reason="wrong_tool", score=0.25, response_id="resp-1")
+    last = replace(first, span_id="a" * 16, at=first.at + 1, verdict=Verdict.BAD, reason="", score=0.0)
+    batches = [land(store, ENCODER.feedback(said)) for said in (last, first)]
+    land(store, ENCODER.feedback(replace(first, span_id="b" * 16, at=first.at + 2)), tenant="globex")
+    found = store.writer.query(
+        "SELECT tenant, parent_span_id, verdict, reason, score, alias, tier, request_id, response_id"
+        " FROM tollway.feedback WHERE trace_id = {trace:String}", parameters={"trace": first.trace_id},
+    )  # fmt: skip
+    assert found.result_rows == [
+        ("acme", first.parent_span_id, "bad", "", 0.0, "fast", "interactive", "req-1", "resp-1")
+    ]
+    (read,) = rows(store, "spans", batches[1]).values()
+    assert (read["feedback_verdict"], read["feedback_reason"], read["feedback_score"]) == ("redo", "wrong_tool", 0.25)
+    assert (read["foreign_role"], read["billable"]) == ("", False)
+    assert [len(rows(store, view, batches[1])) for view in ("attempts", "operations", "transitions")] == [0, 0, 0]
 
 
 def test_content_is_kept_of_the_gateways_attempts_alone_and_not_among_the_rated(store: RunningStore) -> None:

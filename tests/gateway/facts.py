@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gateway.domain import ids
-from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition
+from gateway.domain.attempt import Attempt, Feedback, Intent, Operation, Outcome, Transition, Verdict
 from gateway.domain.ids import Account, Alias, SpanId, TenantId, TierName, TraceId, UpstreamId
 from gateway.domain.reasons import Reason
 from gateway.domain.usage import Completeness, Usage
@@ -126,6 +126,22 @@ def transition(**changes: Any) -> Transition:
     return replace(moved, **changes)
 
 
+def feedback(**changes: Any) -> Feedback:
+    """What a tenant said of the answer to a request."""
+    said = Feedback(
+        span_id=ids.new_span_id(),
+        trace_id=ids.new_trace_id(),
+        parent_span_id=ids.new_span_id(),
+        at=START,
+        tenant=TenantId("acme"),
+        alias=Alias("fast"),
+        tier=TierName("interactive"),
+        request_id=ids.RequestId("req-1"),
+        verdict=Verdict.REDO,
+    )
+    return replace(said, **changes)
+
+
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=70)
 _counts = st.integers(0, 2**40) | st.sampled_from([127, 128, 16_383, 16_384, 2**21, 2**35])
 _nanos = st.integers(1, 2**63 - 1)
@@ -156,7 +172,8 @@ attempts = st.builds(
     http_status=st.integers(0, 599), usage=st.builds(Usage, *[_counts] * 6), completeness=st.sampled_from(Completeness),
     usage_raw=_texts, response_id=_texts, response_model=_texts, finish_reason=_texts,
     first_token_seconds=st.none() | _seconds, breaker_transition=st.none() | st.tuples(_texts, _texts, _texts),
-    service_tier=_texts, response_bytes=_counts, response_content=_texts,
+    service_tier=_texts, response_bytes=_counts, answer_fault=_texts,
+    response_content=_texts,
 )  # fmt: skip
 operations = st.builds(
     Operation,

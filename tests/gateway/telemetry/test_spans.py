@@ -89,6 +89,7 @@ def expected_attempt(attempt: Attempt) -> Span:
         names.MEMORY_PRESSURE: intent.memory_pressure, names.REQUEST_CONTENT: intent.request_content,
         names.SERVICE_TIER: attempt.service_tier, names.RESPONSE_CONTENT: attempt.response_content,
         names.HOST: intent.host, names.RESPONSE_BYTES: attempt.response_bytes,
+        names.ANSWER_FAULT: attempt.answer_fault,
     }  # fmt: skip
     always = {
         names.CACHE_STATUS: intent.cache_status, names.ATTEMPT_ID: intent.attempt_id,
