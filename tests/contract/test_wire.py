@@ -84,7 +84,8 @@ def of_attempt(attempt: Attempt) -> dict[str, object]:
     known = attempt.completeness is not Completeness.UNKNOWN
     return {
         **{field.name: getattr(intent, field.name) for field in fields(Intent) if field.name not in not_columns},
-        **{field.name: getattr(attempt.usage, field.name) if known else 0 for field in fields(Usage)},
+        **{name.value: count if known else 0 for name, count in attempt.usage.items()},
+        "modality": attempt.usage.modality if known else "",
         "ended_at": attempt.ended_at,
         "duration_seconds": (attempt.ended_at - intent.started_at) / 1e9,
         "outcome": attempt.outcome,
@@ -112,7 +113,7 @@ def of_operation(operation: Operation) -> dict[str, object]:
     not_columns = {"usage", "shared_trace_id", "shared_span_id"}  # A link of the span: its attempt's id is a column.
     return {
         **{field.name: getattr(operation, field.name) for field in fields(Operation) if field.name not in not_columns},
-        **{field.name: getattr(operation.usage, field.name) if known else 0 for field in fields(Usage)},
+        **{name.value: count if known else 0 for name, count in operation.usage.items()},
         "duration_seconds": (operation.ended_at - operation.started_at) / 1e9,
         "service": SERVICE_NAME,
     }
@@ -166,7 +167,7 @@ def test_every_field_arrives_with_a_value_of_its_own(store: RunningStore) -> Non
         intent, operation="embeddings", route="/v1/embeddings", tool_format="tools", cache_status="miss",
         batch_window_ms=25, batch_size=7, memory_pressure="warn", host="mac-1", request_content='{"input":"a"}',
     )  # fmt: skip
-    attempt = facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16), error_type="stream_broken")
+    attempt = facts.attempt(intent, usage=Usage(11, 12, 13, 14, 15, 16, modality="audio"), error_type="stream_broken")
     compare(
         store,
         replace(
