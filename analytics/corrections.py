@@ -25,7 +25,7 @@ COLUMNS = ("closed_month", *KEY, *MEASURES, "charge_class", "closed_pack_sha256"
 COSTS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
 CHARGE_KEY = (
     *("InvoiceIssuerName", "BillingAccountId", "BillingCurrency", "ChargeCategory", "ChargePeriodStart"),
-    *("ChargePeriodEnd", "SkuId", "SubAccountId", "Tags"),
+    *("ChargePeriodEnd", "SkuId", "RegionId", "x_ProcessingTier", "SubAccountId", "Tags"),
 )
 _UNKNOWN_NOW = frozenset(
     {"ConsumedQuantity", "ConsumedUnit", "ContractedUnitPrice", "ListUnitPrice", "PricingCategory", "PricingQuantity"}

@@ -8,7 +8,7 @@ in which neither names nor states nor notes have a part; `render` adds those.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 import sql
 from analytics import corrections, exceptions, manifest, pack, rate_cards, workbook
 from analytics.allocation import OwnedGroup, Owner, owner_sums, share_lines
+from analytics.economic.table import ManagementCost, Spent
 from analytics.exceptions import Care
 from analytics.focus import cost_and_usage, invoice_detail
 from analytics.focus.columns import BILLING_PERIOD, COST_AND_USAGE, INVOICE_DETAIL
@@ -93,7 +94,19 @@ class FolderTaken(ValueError):
     """The folder holds another month's files, which are not to be lost by a slip."""
 
 
-def draft(client: Client, month: str, *, now: datetime, frozen: Frozen | None = None, corrected: bool = False) -> Draft:
+OwnerCosts = Callable[[Client, Window, Mapping[Owner, Spent], datetime], Mapping[Owner, ManagementCost]]
+"""What owners cost beside the vendors' charges, of a window until an instant, given what they spent."""
+
+
+def draft(
+    client: Client,
+    month: str,
+    costs: OwnerCosts,
+    *,
+    now: datetime,
+    frozen: Frozen | None = None,
+    corrected: bool = False,
+) -> Draft:
     """The month as the store has it now. `month` is a UTC month such as "2026-11"; `now` only guards against one that
     has not begun (MonthInvalid).
 
@@ -101,7 +114,10 @@ def draft(client: Client, month: str, *, now: datetime, frozen: Frozen | None = 
     Raises IdentityBroken when totals disagree.
     """
     window = begun_month(month, now=now)
-    whole, charged, owners, documents = _of_store(client, month, window)
+    whole, charged, did, documents = _of_store(client, month, window)
+    spent = {owner: Spent(each.metered, each.queue_seconds) for owner, each in did.items()}
+    billed = owner_sums(whole.lines, [each.shares for each in charged])
+    owners = pack.by_alias_tenant(billed, did, costs(client, window, spent, now))
     rows = cost_and_usage.rows(window, charged, documents)
     found = [_corrected(client, each, frozen or {}, window) for each in frozen or {} if corrected]
     late = Table("recon_corrections.csv", corrections.COLUMNS, tuple(row for table, _ in found for row in table.rows))
@@ -225,7 +241,7 @@ def _corrected(client: Client, month: str, frozen: Frozen, into: Window) -> tupl
 
 def _of_store(
     client: Client, month: str, window: Window
-) -> tuple[Reconciliation, list[Charged], Table, dict[str, Document]]:
+) -> tuple[Reconciliation, list[Charged], dict[Owner, Activity], dict[str, Document]]:
     invoiced = fetch_invoiced(client, window)
     attempts = sql.fetch(client, "recon_attempts", **attempt_params(window, by_owner=True))
     requests = sql.fetch(client, "recon_requests", since=window.since, until=window.until)
@@ -234,14 +250,13 @@ def _of_store(
     book = rate_cards.book_of(invoiced.cards)
     shares = share_lines(whole.lines, owned, book)
     charged = [Charged(line, share) for line, share in zip(whole.lines, shares, strict=True)]
-    owners = pack.by_alias_tenant(owner_sums(whole.lines, shares), _activity(owned, requests, days_of(window)))
     ids = sorted({name for line in whole.lines for name in line.import_ids})
     found = sql.fetch(client, "pack_documents", import_ids=ids)
     documents = {
         row["import_id"]: Document(row["import_id"], row["imported_at"], _only(row["invoice_ids"]))
         for row in found.iter_rows(named=True)
     }
-    return whole, charged, owners, documents
+    return whole, charged, _activity(owned, requests, days_of(window)), documents
 
 
 def _only(numbers: Sequence[str]) -> str:

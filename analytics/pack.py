@@ -14,6 +14,8 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from analytics.allocation import NOBODY, Owner
+from analytics.economic.table import COLUMNS as COSTS
+from analytics.economic.table import ManagementCost
 from analytics.exceptions import NOBODYS, Care, Finding
 from analytics.reconciliation.summary import Account, Reconciliation
 from analytics.reconciliation.variance import Line, VarianceClass, by_class, total
@@ -175,16 +177,28 @@ def lines(month: Reconciliation) -> Table:
     return Table("recon_lines.csv", columns, tuple(row(line) for line in month.lines))
 
 
-def by_alias_tenant(billed: Mapping[Owner, Decimal], activity: Mapping[Owner, Activity]) -> Table:
-    """One row an owner: what it did, what that was metered at, and its share of what was invoiced."""
+def by_alias_tenant(
+    billed: Mapping[Owner, Decimal],
+    activity: Mapping[Owner, Activity],
+    costs: Mapping[Owner, ManagementCost] | None = None,
+) -> Table:
+    """One row an owner: what it did, what that cost beside the vendors' charges, and its share of what was invoiced.
+
+    Hosts' idle time has owners of its own (analytics.economic.table); billed_cost is in no sum with the others.
+    """
     columns = (
         *("tenant", "alias", "tier", "fallback_depth", "reason_code", "requests", "attempts"),
         *(name.value for name in TokenClass),
-        *("token_cost", "queue_seconds", "billed_cost"),
+        *COSTS,
+        "billed_cost",
     )
 
     def row(owner: Owner) -> tuple[Cell, ...]:
         did = activity.get(owner, NOTHING)
+        alone = ManagementCost(
+            token_cost=did.metered, queue_seconds=did.queue_seconds, total_management_cost=did.metered
+        )
+        cost = told.get(owner, alone)
         return (
             owner.tenant,
             owner.alias,
@@ -194,12 +208,12 @@ def by_alias_tenant(billed: Mapping[Owner, Decimal], activity: Mapping[Owner, Ac
             did.requests,
             did.attempts,
             *(did.tokens.get(name, 0) for name in TokenClass),
-            did.metered,
-            did.queue_seconds,
+            *(getattr(cost, name) for name in COSTS),
             billed.get(owner, Decimal(0)),
         )
 
-    owners = sorted((billed.keys() | activity.keys()) - {NOBODY})
+    told = costs or {}
+    owners = sorted((billed.keys() | activity.keys() | told.keys()) - {NOBODY})
     rows = [row(owner) for owner in [*owners, *([NOBODY] if NOBODY in billed else [])]]
     return Table("recon_by_alias_tenant.csv", columns, tuple(rows))
 

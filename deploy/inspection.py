@@ -1,71 +1,42 @@
 """What the close asks of the installation: spans on their way or set aside, and whether the books agree.
 
-The collector's ledger is read where it lies, so this is for the machine on which the collector runs; elsewhere the
-answer is that it could not be asked, which blocks a signature as a fault does.
+Everything is asked of the store, which collectors tell of their ledgers, so any machine may sign. What could not be
+asked blocks a signature as a fault does.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
 
 import sql
-from analytics import audit, rollups
+from analytics.audit import checks
+from analytics.audit.questions import books
 from analytics.periods.blockers import Inspection
-from analytics.rollups.sources import day_of
 from analytics.windows import Window
-from collector.audit import Entries, differences, read_ledger
-from deploy.settings import Settings
 
 ON_ITS_WAY = timedelta(minutes=1)
-"""How long a batch may take to land before a month waits for it; later than that, something is in the way."""
+"""How long spans may take to land before a month waits for them; later than that, something is in the way."""
+FAULTS_MAX = 20
 
 
-def inspector(settings: Settings) -> Callable[[Client, Window, datetime], Inspection]:
-    """The question, to be asked of any window."""
-
-    def inspect(client: Client, window: Window, now: datetime) -> Inspection:
-        folder = settings.data_dir / "collector"
-        ledger = read_ledger(folder / "ledger")
-        faults = (*_twice(client, window, now), *_rollups(client, window, now))
-        if ledger is None:
-            why = f"no ledger of a collector is in {folder}: sign where the collector runs"
-            return Inspection(faults=faults, unknown=(why,))
-        pending, parked = _under_way(ledger, window, now)
-        return Inspection(pending=pending, parked=parked, faults=(*faults, *_ledger(client, settings, ledger, now)))
-
-    return inspect
-
-
-def _under_way(ledger: Entries, window: Window, now: datetime) -> tuple[int, int]:
-    """Spans that may be of the window: what came before it began cannot be."""
-    since, until = (at.timestamp() * 1000 for at in (window.since, min(window.until, now - ON_ITS_WAY)))
-    late = (now - ON_ITS_WAY).timestamp() * 1000
-    waiting = [one.batch for one in ledger.state.open.values() if one.batch.received_ms < max(until, late)]
-    aside = [ended for ended in ledger.ended.values() if ended.batch.received_ms >= since]
-    return sum(batch.rows for batch in waiting), sum(ended.parked for ended in aside)
-
-
-def _ledger(client: Client, settings: Settings, ledger: Entries, now: datetime) -> tuple[str, ...]:
-    since = datetime.fromtimestamp((ledger.since_ms or 0) / 1000, now.tzinfo) if ledger.since_ms else now
-    stored = dict(sql.fetch(client, "audit_batches", since=since, batches=[]).iter_rows())
-    again = read_ledger(settings.data_dir / "collector" / "ledger") or ledger  # Behind the store: it knows what landed.
-    unseen = sorted(name for name, one in again.ended.items() if one.stored != stored.get(name, 0))
-    if unseen:
-        stored |= dict(sql.fetch(client, "audit_batches", since=now + timedelta(days=1), batches=unseen).iter_rows())
-    found = differences(again, stored, settings.data_dir / "collector" / "parked")
-    return tuple(f"{one.where}: {one.wanted} by the ledger, {one.found} found; {one.words}" for one in found)
-
-
-def _twice(client: Client, window: Window, now: datetime) -> tuple[str, ...]:
-    extra = audit.duplicate_count(client, Window(window.since, min(window.until, now)))
-    return (f"{extra} rows of spans are in the store twice",) if extra else ()
-
-
-def _rollups(client: Client, window: Window, now: datetime) -> tuple[str, ...]:
-    whole = Window(day_of(window.since), min(window.until, now))
-    found = audit.rollup_differences(client, whole, rollups.reach(client))
-    return tuple(
-        f"rollup {row['rollup']} of {row['at']:%Y-%m-%dT%H:%MZ} {row['tenant']} is not what the facts say"
-        for row in found.head(5).iter_rows(named=True)
+def inspect(client: Client, window: Window, now: datetime) -> Inspection:
+    """The books of a window. Spans that were received since it began may be of it, whenever they came."""
+    settled = now - ON_ITS_WAY
+    if settled <= window.since:
+        return Inspection(unknown=(f"{window.since:%Y-%m} has only just begun: nothing of it is settled",))
+    told = books(client, Window(window.since, settled))
+    found = checks(client, Window(window.since, min(window.until, settled)))
+    faults = [
+        f"{check.equality}: {fault.where}: {fault.wanted} wanted, {fault.found} found; {fault.words}"
+        for check in found
+        for fault in check.faults
+    ]
+    more = [f"and {len(faults) - FAULTS_MAX} faults more"] if len(faults) > FAULTS_MAX else []
+    silent = told.height == 0 and any(check.compared is None for check in found)
+    landed = silent and sql.fetch(client, "deploy_landed")["spans"][0]
+    return Inspection(
+        pending=int(told["pending"].sum()),
+        parked=int(told["parked"].sum()),
+        faults=(*faults[:FAULTS_MAX], *more),
+        unknown=("no collector has told this store of its ledger, though it has spans",) if landed else (),
     )

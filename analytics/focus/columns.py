@@ -30,6 +30,8 @@ COST_AND_USAGE = (
     "PricingCategory",
     "PricingQuantity",
     "PricingUnit",
+    "RegionId",
+    "RegionName",
     "ServiceCategory",
     "ServiceName",
     "ServiceProviderName",
@@ -43,6 +45,7 @@ COST_AND_USAGE = (
     "Tags",
     "x_ClosedMonth",
     "x_ConsumedQuantityDelta",
+    "x_ProcessingTier",
 )
 """x_ClosedMonth is empty but on our corrections of a month that is closed; x_ConsumedQuantityDelta likewise."""
 

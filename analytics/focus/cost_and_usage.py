@@ -103,6 +103,11 @@ def sku(line: Line) -> str:
     return f"{line.provider}/{line.model or 'other'}/{line.token_class}"
 
 
+def sku_price(line: Line, unit: str) -> str:
+    """What it is priced under: beside the SKU the processing tier and the region, where the invoice tells them."""
+    return "/".join((sku(line), *filter(None, (line.processing_tier, line.region)), unit))
+
+
 def _parts(charged: Charged) -> list[_Part]:
     """Each owner's amounts by category; what is no usage is shared as the whole line is."""
     line = charged.line
@@ -146,7 +151,7 @@ def _row(window: Window, line: Line, part: _Part, document: Document | None) -> 
         "ChargeClass": correction,
         "ChargeDescription": _description(line, part),
         "ChargeFrequency": "Usage-Based" if part.category == USAGE else "One-Time",
-        "ChargePeriodEnd": start + timedelta(days=1),
+        "ChargePeriodEnd": start + timedelta(days=line.days),
         "ChargePeriodStart": start,
         "ContractedCost": part.amount,
         "EffectiveCost": part.amount,
@@ -155,6 +160,8 @@ def _row(window: Window, line: Line, part: _Part, document: Document | None) -> 
         "InvoiceId": number,
         "InvoiceIssuerName": line.provider,
         "ListCost": part.amount,
+        "RegionId": line.region or None,
+        "RegionName": line.region or None,
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": f"{line.provider} API",
         "ServiceProviderName": line.provider,
@@ -162,6 +169,7 @@ def _row(window: Window, line: Line, part: _Part, document: Document | None) -> 
         "SubAccountId": None if part.owner == NOBODY else part.owner.tenant,
         "SubAccountName": None if part.owner == NOBODY else part.owner.tenant,
         "Tags": _tags(part.owner),
+        "x_ProcessingTier": line.processing_tier or None,
     }
     priced = part.category in (USAGE, "Purchase") and not part.correction
     return row | (_pricing(line, part) if priced else {})
@@ -188,7 +196,7 @@ def _pricing(line: Line, part: _Part) -> Row:
         "SkuId": sku(line),
         "SkuMeter": METERS.get(line.token_class, "Other"),
         "SkuPriceDetails": _details(line),
-        "SkuPriceId": f"{sku(line)}/{units}",
+        "SkuPriceId": sku_price(line, units),
     }
 
 

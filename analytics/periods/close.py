@@ -15,7 +15,7 @@ from analytics import corrections, exceptions, exports, trail
 from analytics.accounts.roles import Actor
 from analytics.control import Control
 from analytics.exceptions import Care
-from analytics.exports import Draft, Pack
+from analytics.exports import Draft, OwnerCosts, Pack
 from analytics.pack import SignOff
 from analytics.periods import book
 from analytics.periods.blockers import Inspection, blockers
@@ -68,11 +68,18 @@ class Close:
     """The months of one installation. `client` gives a reader of the store; `tool` is our name and version."""
 
     def __init__(
-        self, control: Control, client: Callable[[], AbstractContextManager[Client]], inspect: Inspect, *, tool: str
+        self,
+        control: Control,
+        client: Callable[[], AbstractContextManager[Client]],
+        inspect: Inspect,
+        costs: OwnerCosts,
+        *,
+        tool: str,
     ) -> None:
         self._control = control
         self._client = client
         self._inspect = inspect
+        self._costs = costs
         self._tool = tool
 
     def periods(self) -> Sequence[Period]:
@@ -184,7 +191,7 @@ class Close:
     def _draft(self, client: Client, seen: _Seen, now: datetime) -> Draft:
         month = seen.period.month
         takes = bool(seen.frozen) and not earlier_open(month, seen.periods)
-        return exports.draft(client, month, now=now, frozen=seen.frozen, corrected=takes)
+        return exports.draft(client, month, self._costs, now=now, frozen=seen.frozen, corrected=takes)
 
     def _render(self, drafted: Draft, period: Period) -> Pack:
         with self._control.transaction() as connection:

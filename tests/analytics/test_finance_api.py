@@ -32,6 +32,7 @@ from gateway.control.database import Database
 from tests.analytics.invoice_files import csv_file, row
 from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import card
+from tests.analytics.test_month import no_hosts
 from tests.conftest import RunningStore
 
 pytestmark = pytest.mark.slow
@@ -118,7 +119,7 @@ def house(store: RunningStore, accounts: Accounts, tmp_path: Path) -> Iterator[H
         yield store.reader
 
     found = [Inspection()]
-    close = Close(door, client, lambda *_: found[0], tool="tollway test")
+    close = Close(door, client, lambda *_: found[0], no_hosts, tool="tollway test")
     made = House(door, close, found, dict(accounts.tokens), accounts.passwords)
     made.app = create(Finance(door, client, close, lambda: made.now), version="0")
     yield made
