@@ -2,6 +2,7 @@
 
 POST /v1/chat/completions   GET /v1/models          with one of the vendor's keys
 GET /v1/organization/costs  GET /export/cost.csv    with its admin key
+                            GET /export/focus.csv   likewise
 GET /healthz
 GET /_witness/ledger        GET /_witness/summary   only where the settings say so: for tests
 """
@@ -14,11 +15,11 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from deploy.demo.vendor import asgi, clock, costs, invoice, wire
+from deploy.demo.vendor import asgi, clock, costs, focus, invoice, misbilling, wire
 from deploy.demo.vendor.asgi import Receive, Scope, Send
 from deploy.demo.vendor.chat import Chat
 from deploy.demo.vendor.ledger import Cause, Ledger, Row
-from deploy.demo.vendor.settings import Billing, Settings
+from deploy.demo.vendor.settings import Settings
 
 Query = Mapping[str, list[str]]
 
@@ -54,10 +55,13 @@ class Vendor:
             return self._witness(path, query)
         if path == "/v1/models":
             return self._models() if key in self._settings.keys else _error(401, "Incorrect API key")
-        if path in ("/v1/organization/costs", "/export/cost.csv"):
-            if key != self._settings.admin_key:
-                return _error(401, "This needs an admin key")
-            return self._costs(query) if path.startswith("/v1/") else self._csv(query)
+        exports = {
+            "/v1/organization/costs": self._costs,
+            "/export/cost.csv": self._csv,
+            "/export/focus.csv": self._focus,
+        }
+        if path in exports:
+            return exports[path](query) if key == self._settings.admin_key else _error(401, "This needs an admin key")
         return _error(404, f"Invalid URL (GET {path})")
 
     def _models(self) -> tuple[int, bytes, str]:
@@ -70,7 +74,7 @@ class Vendor:
         start = _instant(query, "start_time")
         end = _instant(query, "end_time") if "end_time" in query else clock.utc_now()
         text = costs.costs_page(
-            invoice.lines(self._ledger.rows(start, end), self._settings.billing),
+            self._lines(start, end),
             start,
             end,
             group_by=query.get("group_by", []) + query.get("group_by[]", []),
@@ -80,9 +84,18 @@ class Vendor:
         )
         return 200, text.encode(), "application/json"
 
+    def _lines(self, start: datetime, end: datetime) -> list[invoice.Line]:
+        rows = self._ledger.rows(start, end)
+        return misbilling.invoiced(rows, self._settings.models.values(), self._settings.billing)[0]
+
+    def _focus(self, query: Query) -> tuple[int, bytes, str]:
+        start, end = _instant(query, "from"), _instant(query, "to")
+        text = focus.export(self._lines(start, end), start.date().replace(day=1), self._settings)
+        return 200, text.encode(), "text/csv; charset=utf-8"
+
     def _csv(self, query: Query) -> tuple[int, bytes, str]:
         start, end = _instant(query, "from"), _instant(query, "to")
-        lines = invoice.lines(self._ledger.rows(start, end), self._settings.billing)
+        lines = self._lines(start, end)
         return 200, costs.csv_export(lines, start, end, self._settings).encode(), "text/csv; charset=utf-8"
 
     def _witness(self, path: str, query: Query) -> tuple[int, bytes, str]:
@@ -92,13 +105,13 @@ class Vendor:
         if path == "/_witness/ledger":
             return _json([row.plain() for row in rows])
         if path == "/_witness/summary":
-            return _json(summary(rows, self._settings.billing))
+            return _json(summary(rows, self._settings))
         return _error(404, f"Invalid URL (GET {path})")
 
 
-def summary(rows: list[Row], billing: Billing) -> dict[str, Any]:
+def summary(rows: list[Row], settings: Settings) -> dict[str, Any]:
     """What was billed for those rows, and what the invoice makes of it; decimal strings, USD."""
-    lines = invoice.lines(rows, billing)
+    lines, confessed = misbilling.invoiced(rows, settings.models.values(), settings.billing)
     by_cause = {cause: sum((row.billed_usd for row in rows if row.cause is cause), Decimal(0)) for cause in Cause}
     return {
         "requests": len(rows),
@@ -106,6 +119,9 @@ def summary(rows: list[Row], billing: Billing) -> dict[str, Any]:
         "exact_usd": f"{sum((line.exact for line in lines), Decimal(0)):f}",
         "rounding_usd": f"{sum((line.rounded - line.exact for line in lines), Decimal(0)):f}",
         "surcharge_usd": f"{sum((line.surcharge for line in lines), Decimal(0)):f}",
+        "faults": [
+            {"fault": each.injection.fault, "more": f"{each.more:f}", "less": f"{each.less:f}"} for each in confessed
+        ],
         "billed_by_cause": {str(cause): f"{amount:f}" for cause, amount in by_cause.items()},
     }
 

@@ -27,6 +27,18 @@ class Line:
     exact: Decimal
     rounded: Decimal
     surcharge: Decimal
+    model: str = ""
+    token_class: str = ""
+    tier: str = ""
+    """The processing tier that it is sold as; "" = the default one."""
+    category: str = "Usage"
+    """The kind of charge, in FOCUS' words."""
+    corrects: bool = False
+    """It corrects a month that was invoiced before."""
+    currency: str = "USD"
+    """What is to be paid in."""
+    rate: Decimal = Decimal(1)
+    """Of that currency for one USD."""
 
     @property
     def amount(self) -> Decimal:
@@ -35,10 +47,12 @@ class Line:
 
 
 def lines(rows: Iterable[Row], billing: Billing) -> list[Line]:
-    """Every line with tokens, ordered by day, project, key and item."""
+    """Every line with tokens, ordered by day, project, key and item; of what is forgiven there is none."""
     tokens: dict[tuple[date, str, str, str, str], int] = {}
     exact: dict[tuple[date, str, str, str, str], Decimal] = {}
     for row in rows:
+        if row.cause in billing.forgiven:
+            continue
         for name in TOKEN_CLASSES:
             if row.tokens[name]:
                 key = (row.received_at.date(), row.project_id, row.api_key_id, row.model, name)
@@ -58,6 +72,8 @@ def _line(key: tuple[date, str, str, str, str], tokens: int, exact: Decimal, bil
         project_id=project_id,
         api_key_id=api_key_id,
         line_item=f"{model}, {token_class}",
+        model=model,
+        token_class=token_class,
         tokens=tokens,
         exact=exact,
         rounded=exact.quantize(unit, ROUND_HALF_EVEN),

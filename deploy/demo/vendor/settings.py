@@ -11,6 +11,9 @@ from typing import Any
 
 import yaml
 
+from deploy.demo.vendor import injections
+from deploy.demo.vendor.injections import Injection
+
 TOKEN_CLASSES = ("input", "cached input", "output")
 """What is priced apart, in the words of the cost export."""
 
@@ -64,6 +67,10 @@ class Billing:
     """A hidden addition to every output line, as a share of its exact amount. No price list has it."""
     surcharge_least: Decimal = Decimal(0)
     """The least that is added to an output line, when a surcharge is on."""
+    forgiven: frozenset[str] = frozenset()
+    """Ends of requests, in the ledger's words, that are not billed whatever they used: client_disconnect, say."""
+    faults: tuple[Injection, ...] = ()
+    """What is wrong with the invoice, in the order in which it is done to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,8 @@ def _billing(raw: Mapping[str, Any]) -> Billing:
         places=int(raw.get("places", 6)),
         surcharge_share=Decimal(str(raw.get("surcharge_share", 0))),
         surcharge_least=Decimal(str(raw.get("surcharge_least", 0))),
+        forgiven=frozenset(raw.get("forgiven", ())),
+        faults=tuple(injections.parse(each) for each in raw.get("faults", ())),
     )
 
 
