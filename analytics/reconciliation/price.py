@@ -2,8 +2,8 @@
 
 expected = exact cost, rounded at the file's last decimal place
 ROUNDING = expected - exact, and the residual billed - expected when that is at most one unit of the last place
-any other residual is TIER_MIX if the model's card of another processing tier reproduces the billed amount, RATE if
-another card row of the model does, else UNEXPLAINED
+any other residual is TIER_MIX if the model's card of another processing tier, region, deployment, modality or prompt length reproduces the
+billed amount, RATE if another card row of the model does, else UNEXPLAINED
 
 One unit excuses another way to break a tie, so over many rows such residuals cancel; where they lean one way, beyond
 the square root of the rows, they are no rounding and stay UNEXPLAINED. An overcharge and an undercharge are two parts:
@@ -127,7 +127,8 @@ def _mixed(other: RateCard, metering: Iterable[RateCard]) -> VarianceClass:
 
 
 def _conditions(card: RateCard) -> tuple[object, ...]:
-    return (card.processing_tier,)
+    """What a vendor prices a model apart by."""
+    return (card.processing_tier, card.region, card.deployment, card.modality, card.prompt_from)
 
 
 def _rate_evidence(other: RateCard, card: RateCard, token_class: TokenClass) -> Evidence:

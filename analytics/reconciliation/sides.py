@@ -87,13 +87,21 @@ class PriceList:
     def __init__(self, book: RateBook) -> None:
         self.book = book
         self.by_id = {card.card_id: card for card in book.cards}
-        self._by_model: dict[tuple[str, str], list[RateCard]] = defaultdict(list)
+        self._by_provider: dict[str, list[RateCard]] = defaultdict(list)
         for card in filter(in_usd, book.cards):
-            self._by_model[card.provider, card.model].append(card)
+            self._by_provider[card.provider].append(card)
+        self._by_model: dict[tuple[str, str], list[RateCard]] = {}
 
     def rows_of(self, provider: str, models: Iterable[str]) -> list[RateCard]:
-        """Every card row of those models."""
-        return [card for model in sorted(set(models)) for card in self._by_model.get((provider, model), ())]
+        """Every card row of those models, by name or by prefix, each once."""
+        found = {card.card_id: card for model in sorted(set(models)) for card in self._of(provider, model)}
+        return list(found.values())
+
+    def _of(self, provider: str, model: str) -> list[RateCard]:
+        key = (provider, model)
+        if key not in self._by_model:
+            self._by_model[key] = [card for card in self._by_provider.get(provider, ()) if card.names(model)]
+        return self._by_model[key]
 
 
 def sides_of(
@@ -157,7 +165,12 @@ def _card_of(cell: Cell, groups: Sequence[AttemptGroup], prices: PriceList) -> R
     for day, hour in ((cell.day, time.min), (last, time.max)):
         at = datetime.combine(day, hour, tzinfo=UTC)
         card = prices.book.in_force(
-            provider=cell.provider, account=cell.account, model=cell.model, at=at, tier=cell.processing_tier
+            provider=cell.provider,
+            account=cell.account,
+            model=cell.model,
+            at=at,
+            tier=cell.processing_tier,
+            region=cell.region,
         )
         if card is not None and in_usd(card):
             return card
