@@ -2,8 +2,8 @@
 
 expected = exact cost, rounded at the file's last decimal place
 ROUNDING = expected - exact, and the residual billed - expected when that is at most one unit of the last place
-any other residual is TIER_MIX if the model's card of another processing tier, region, deployment, modality or prompt length reproduces the
-billed amount, RATE if another card row of the model does, else UNEXPLAINED
+any other residual is TIER_MIX if the model's card of another processing tier, region, deployment, modality or prompt
+length reproduces the billed amount, RATE if another card row of the model does, else UNEXPLAINED
 
 One unit excuses another way to break a tie, so over many rows such residuals cancel; where they lean one way, beyond
 the square root of the rows, they are no rounding and stay UNEXPLAINED. An overcharge and an undercharge are two parts:

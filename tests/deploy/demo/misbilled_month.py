@@ -16,6 +16,7 @@ from deploy.demo.vendor.settings import Model
 from gateway.domain.attempt import Outcome
 from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import Completeness, Usage
+from tests.analytics import landed as landing
 from tests.analytics.recon_builders import CACHED, IN, OUT, card
 
 FIRST = date(2026, 11, 1)
@@ -116,6 +117,24 @@ def attempt(number: int, request: Request) -> AttemptGroup:
         request_bytes=20_000,
         output_ceiling=1_000,
         attempt_ids=(f"request-{number}",),
+    )
+
+
+def landed(request: Request) -> dict[str, object]:
+    """The request as the collector would have landed it."""
+    outcome, completeness = _ENDS[request.end]
+    uncached, cached, output = request.tokens
+    usage = Usage(input_uncached=uncached, cache_read=cached, output=output)
+    return landing.attempt(
+        request.at,
+        outcome=outcome,
+        completeness=completeness,
+        usage=Usage() if completeness is Completeness.UNKNOWN else usage,
+        model=request.model,
+        response_model=MODELS[request.model].snapshot,
+        request_bytes=20_000,
+        max_output_tokens=1_000,
+        http_status=200,
     )
 
 

@@ -6,16 +6,21 @@ from decimal import Decimal
 
 import pytest
 
-from analytics.reconciliation import Line, VarianceClass, reconcile_lines
+from analytics import rate_cards
+from analytics.invoices import import_file
+from analytics.reconciliation import Line, VarianceClass, reconcile_lines, reconcile_month
 from analytics.reconciliation.grain import Days
-from analytics.reconciliation.policy import FOCUS
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.reconciliation.summary import Coverage, Reconciliation, summarise
 from analytics.reconciliation.variance import total
 from analytics.windows import month_window
+from deploy.demo.vendor import focus
 from deploy.demo.vendor.injections import Fault, Injection, parse
 from deploy.demo.vendor.misbilling import Confession, invoiced
-from deploy.demo.vendor.settings import Billing
+from deploy.demo.vendor.settings import Billing, Settings
 from gateway.domain.rate_card import RateBook
+from tests.analytics.landed import land
+from tests.analytics.recon_builders import instant
 from tests.deploy.demo import misbilled_month as month
 from tests.deploy.demo.misbilled_month import TIER_PRICE, WRONG_PRICE, day
 
@@ -100,6 +105,32 @@ def expected(confessed: Sequence[Confession], rows: Sequence[month.ledger.Row]) 
 
 def cents(amounts: tuple[Decimal, Decimal]) -> tuple[Decimal, Decimal]:
     return amounts[0].quantize(Decimal("0.01")), amounts[1].quantize(Decimal("0.01"))
+
+
+@pytest.mark.slow
+def test_the_same_month_through_the_vendors_file_the_importer_and_the_store(store, tmp_path, all_faults):
+    """FOCUS has no category for a fee, so that one is left out; all else is as in the month that was in no store."""
+    store.empty()
+    writer, reader = store.writer, store.reader
+    faults = tuple(each for each in DISJOINT if each.fault is not Fault.FEE)
+    asked = list(month.requests())
+    rows = [month.ledger_row(number, request) for number, request in enumerate(asked)]
+    lines, _ = invoiced(rows, month.MODELS.values(), Billing(faults=faults))
+    vendor = Settings(
+        name="openai", organization_id="org", project_id="project", keys={}, admin_key="", models=month.MODELS,
+        ledger=tmp_path / "unused",
+    )  # fmt: skip
+    path = tmp_path / "focus.csv"
+    path.write_text(focus.export(lines, month.FIRST, vendor), "utf-8", newline="")
+    now = instant("2026-12-03")
+    rate_cards.load(writer, month.CARDS, now=now)
+    land(writer, *(month.landed(request) for request in asked))
+    import_file(writer, path, provider="openai", account="org-main", now=now)
+    found = reconcile_month(reader, "2026-11", now=now, policy=Policy(booked_usd={"EUR": BOOKED}))
+    pure = all_faults[0]
+    without = {name: amount for name, amount in pure.by_class.items() if name is not VarianceClass.FEE}
+    assert {name: amount for name, amount in found.by_class.items() if name is not VarianceClass.FEE} == without
+    assert (found.metered, found.unexplained_gross, found.accounts[0].status) == (pure.metered, 0, "matched")
 
 
 @pytest.fixture(scope="module")
