@@ -1,5 +1,9 @@
 """`tollway invoices`: what vendors counted, what it costs by their reports, and what they ask to be paid."""
 
+import os
+import random
+import time
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +25,8 @@ Account = Annotated[str, typer.Option("--account", help="The billed account, as 
 Wanted = Annotated[
     str, typer.Argument(metavar="ID", help="An import's id, or its first six characters; or an invoice's number.")
 ]
+
+KEY_ENV = "OPENAI_ADMIN_KEY"
 
 invoices = typer.Typer(help="Vendors' usage, cost reports and invoices.", no_args_is_help=True)
 
@@ -206,3 +212,58 @@ def add(
         raise typer.BadParameter(str(error)) from None
     done = books.add_invoice(writer(settings), entered, provider=provider, account=account, now=clock.utc_now())
     show(done, f"invoice {invoice_id}", as_json=as_json)
+
+
+@invoices.command("fetch", help="Fetch a report of OpenAI's Costs or Usage API, and import it.")
+def fetch(
+    provider: Provider,
+    account: Account,
+    since: Annotated[str, typer.Option("--from", help="First UTC day, YYYY-MM-DD.")],
+    until: Annotated[str, typer.Option("--to", help="UTC day behind the last one; today at most.")],
+    report: Annotated[str, typer.Option("--report", help="costs, or usage (of completions).")] = "costs",
+    key_env: Annotated[
+        str, typer.Option("--key-env", help="The environment variable that has the admin key.")
+    ] = KEY_ENV,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Where the API is; OpenAI's own if not given.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Pages are kept in data_dir/invoices; a fetch that ended early goes on where it stopped."""
+    from analytics.invoices import import_file
+    from analytics.invoices.openai_api import BASE_URL, Ask, OpenAI, Report
+    from deploy.store_access import writer
+
+    settings, now = read(config), clock.utc_now()
+    known_account(settings, provider, account)
+    if provider != "openai" and base_url is None:
+        raise typer.BadParameter("only openai's API is known; give --base-url for one that is like it")
+    if report not in tuple(Report):
+        raise typer.BadParameter(f"{report!r} is neither costs nor usage", param_hint="--report")
+    days = _day(since, "--from"), _day(until, "--to")
+    if not days[0] < days[1] <= now.date():
+        raise typer.BadParameter(
+            f"days from {days[0]} to {days[1]}: give whole UTC days that are over", param_hint="--to"
+        )
+    key = os.environ.get(key_env, "")
+    if not key:
+        say(f"tollway: the environment has no {key_env}; it needs an admin key of the organization")
+        raise typer.Exit(exits.USAGE)
+    folder = settings.data_dir / "invoices"
+    ask = Ask(report=Report(report), account=account, since=days[0], until=days[1], folder=folder)
+    with OpenAI(
+        key, base_url=base_url or BASE_URL, clock=clock.utc_now, draw=random.random, sleep=time.sleep
+    ) as vendor:
+        path = vendor.fetch(ask)
+    done = import_file(
+        writer(settings), path, provider=provider, account=account, now=clock.utc_now(), importer=ask.importer
+    )
+    show(done, path.name, as_json=as_json)
+
+
+def _day(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day such as 2026-11-30", param_hint=option) from None
