@@ -13,7 +13,7 @@ from collector.ledger import OpenBatch
 from collector.ledger_rows import LedgerRow
 from collector.settings import Cluster
 from collector.store import ClickHouseStore, StoreDown
-from collector.verdicts import Counted, Declined, InsertOutcome, Uncertain
+from collector.verdicts import Counted, Declined, InsertOutcome, Rows, Uncertain
 from sql import fitness
 from sql.placement import DATABASE, Placement
 
@@ -41,14 +41,18 @@ class Shard:
         running = any(self._runs(replica, batch) for replica in self._replicas)
         return self._first(lambda replica: self._look(replica, batch.batch)), running
 
-    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
+    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, Rows]:
         """As ClickHouseStore's, of all that the shard took."""
 
-        def counted(replica: ClickHouseStore) -> dict[str, int]:
+        def counted(replica: ClickHouseStore) -> dict[str, Rows]:
             replica.ask(lambda client: sql.execute(client, "collector_sync_replica"))
             return replica.count_batches(batch_ids)
 
         return self._first(counted)
+
+    def swap_batches(self, new: Mapping[str, str], *, received_ms: int) -> None:
+        """As ClickHouseStore's, on every replica."""
+        self._first(lambda replica: replica.swap_batches(new, received_ms=received_ms))
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """As ClickHouseStore's, on every replica."""
@@ -111,11 +115,14 @@ class ClusterStore:
         """The keys of all spans that any shard received since then. Raises StoreDown."""
         return self._over_all.span_keys(since_ms=since_ms)
 
-    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
-        """How many rows of each any shard has; one without rows is missing. Raises StoreDown."""
-        return {
-            name: spans for shard in self._shards.values() for name, spans in shard.count_batches(batch_ids).items()
-        }
+    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, Rows]:
+        """What any shard has of each; one without rows is missing. Raises StoreDown."""
+        return {name: rows for shard in self._shards.values() for name, rows in shard.count_batches(batch_ids).items()}
+
+    def swap_batches(self, new: Mapping[str, str], *, received_ms: int) -> None:
+        """Show hidden rows in the place of old ones, in every shard. Raises StoreDown."""
+        for shard in self._shards.values():
+            shard.swap_batches(new, received_ms=received_ms)
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day, in every shard. Raises StoreDown."""

@@ -1,13 +1,15 @@
 """Lands kept segments again, so that their rows are as today's mapping makes them: new rows in the place of old ones.
 
-For a portion of batches at a time: the ledger, the new rows under names of their own, a count of each, one delete of
-the old rows, a count of those, a note for whoever derives from the facts, the ledger. So old rows go only after as many
-new ones were counted, and whatever dies, the next run finishes what was begun before it does anything else; until then
-that portion alone is there twice. A batch whose new rows the store does not take keeps its old ones.
+For a portion of batches at a time: the ledger, the new rows, hidden and under names of their own, a count of each, one
+swap, a count of all, a note for whoever derives from the facts, the ledger. Rows of a batch whose name has a `~` are of
+a kind that no view shows; the swap is one mutation of the store, which takes the old rows away and makes the new ones
+seen. So whatever dies, and whenever, readers see each span once: the old rows until the swap is asked for, and from
+then on the store carries it out by itself, part by part within moments. What was begun the next run finishes before it
+does anything else. A batch whose new rows the store does not take keeps its old ones.
 
 It runs beside the collector, which has nothing more to do with batches that landed, and takes no lock of its. On
-replicated tables the delete is a mutation: every replica carries it out, over all parts that were there when it was
-made, before it returns; and as no name is ever used twice, nothing that lands later can be hit by it.
+replicated tables every replica carries the mutation out, over all parts that were there when it was made, before it
+returns; and as no name is ever used twice, nothing that lands later can be hit by it.
 """
 
 import contextlib
@@ -39,6 +41,7 @@ from collector.verdicts import (
     Landed,
     Mismatch,
     NewToken,
+    Rows,
     Uncertain,
     Wait,
     backoff_s,
@@ -52,6 +55,7 @@ Answer = TypeVar("Answer")
 TRIES_MAX = 8
 """Of one question, or of one insert, before the run ends; with pauses that grow to PAUSE_S_MAX."""
 PAUSE_S_MAX = 4.0
+NO_ROWS = Rows(0)
 
 
 class ReplayStopped(RuntimeError):
@@ -67,8 +71,14 @@ class Store(Protocol):
     def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
         """What there is of the batch, and whether an insert of it runs still. Raises StoreDown."""
 
-    def count_batches(self, batch_ids: Sequence[str]) -> Mapping[str, int]:
-        """How many rows of each are there; one without rows may be missing. Raises StoreDown."""
+    def count_batches(self, batch_ids: Sequence[str]) -> Mapping[str, Rows]:
+        """What is there of each; one without rows may be missing. Raises StoreDown."""
+
+    def swap_batches(self, new: Mapping[str, str], *, received_ms: int) -> None:
+        """Show hidden rows in the place of old ones, whose names are given by the new, received on that moment's day.
+
+        Raises StoreDown; then it may be done, or be under way.
+        """
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day. Raises StoreDown."""
@@ -218,7 +228,7 @@ class Replay:
         there = self._asked(lambda: self._store.count_batches(names))
         refused: dict[str, str] = {}
         for one in portion:
-            old, new = there.get(one.old, 0), there.get(one.batch.batch_id, 0)
+            (old, _), (new, _) = there.get(one.old, NO_ROWS), there.get(one.batch.batch_id, NO_ROWS)
             if old != one.batch.rows or new:
                 also = f", and {new} under {one.batch.batch_id} that no replay here knows of" if new else ""
                 refused[one.batch.batch_id] = f"the store has {old} of its {one.batch.rows} spans{also}"
@@ -235,7 +245,7 @@ class Replay:
         return refused
 
     def _carry_out(self, portion: Sequence[Swap]) -> list[Told]:
-        """Land, count, delete, count, and say so in the ledger."""
+        """Land, count, swap, count, and say so in the ledger."""
         left: dict[str, str] = {}
         for one in portion:
             why = self._land(one)
@@ -243,7 +253,7 @@ class Replay:
                 left[one.batch.batch_id] = why
         made = [one for one in portion if one.batch.batch_id not in left]
         if made:
-            self._delete([one.old for one in made], made[0].batch.received_ms)
+            self._swap(made)
             replaced = {one.batch.batch_id: one.old for one in made}
             self._asked(lambda: self._store.record_replaced(replaced, now_ms=self._now_ms))
         self._ledger.end(replaced=[one.batch.batch_id for one in made], left=left)
@@ -304,11 +314,22 @@ class Replay:
             case _:
                 assert_never(verdict)
 
+    def _swap(self, made: Sequence[Swap]) -> None:
+        """Show the new rows in the place of the old ones, until that is what is counted."""
+        new = {one.batch.batch_id: one.old for one in made}
+        for tries in range(1, TRIES_MAX + 2):
+            self._asked(lambda: self._store.swap_batches(new, received_ms=made[0].batch.received_ms))
+            there = self._asked(lambda: self._store.count_batches([*new, *new.values()]))
+            late = sum(rows.hidden if name in new else rows.spans for name, rows in there.items())
+            if not late:
+                return
+            self._wait(tries, f"{late} rows are not swapped yet")
+
     def _delete(self, names: Sequence[str], received_ms: int) -> None:
         """Delete those rows, until none is counted."""
         for tries in range(1, TRIES_MAX + 2):
             self._asked(lambda: self._store.delete_batches(names, received_ms=received_ms))
-            left = sum(self._asked(lambda: self._store.count_batches(names)).values())
+            left = sum(rows.spans for rows in self._asked(lambda: self._store.count_batches(names)).values())
             if not left:
                 return
             self._wait(tries, f"{left} rows that were deleted are there still")

@@ -18,7 +18,7 @@ from collector.batches import Batch
 from collector.ledger import OpenBatch
 from collector.ledger_rows import LedgerRow
 from collector.otlp import span_key
-from collector.verdicts import Counted, Inserted, InsertOutcome, Uncertain, insert_outcome
+from collector.verdicts import Counted, Inserted, InsertOutcome, Rows, Uncertain, insert_outcome
 from sql import landing
 from sql.fitness import Unfit
 from sql.placement import DATABASE
@@ -104,16 +104,23 @@ class ClickHouseStore:
         frame = self.ask(lambda client: sql.fetch(client, "collector_span_keys", since=since))
         return [span_key(bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in frame.iter_rows()]
 
-    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
-        """How many rows of each this server has landed; one without rows is missing. Raises StoreDown."""
+    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, Rows]:
+        """What this server has of each; one without rows is missing. Raises StoreDown."""
         given = {"facts": self._facts, "batch_ids": list(batch_ids)}
         frame = self.ask(lambda client: sql.fetch(client, "replay_count_batches", **given))
-        return {str(batch_id): int(spans) for batch_id, spans in frame.iter_rows()}
+        return {str(batch_id): Rows(int(spans), int(hidden)) for batch_id, spans, hidden in frame.iter_rows()}
+
+    def swap_batches(self, new: Mapping[str, str], *, received_ms: int) -> None:
+        """Show hidden rows in the place of old ones, whose names are given by the new, received on that day.
+
+        Raises StoreDown; then it may be done, or be under way.
+        """
+        given = {"facts": self._facts, "day": _day(received_ms), "old": list(new.values()), "new": list(new)}
+        self.ask(lambda client: sql.execute(client, "replay_swap", **given))
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         """Delete the rows of batches received on that moment's day. Raises StoreDown."""
-        day = datetime.fromtimestamp(received_ms / 1000, UTC).date().isoformat()
-        given = {"facts": self._facts, "day": day, "batch_ids": list(batch_ids)}
+        given = {"facts": self._facts, "day": _day(received_ms), "batch_ids": list(batch_ids)}
         self.ask(lambda client: sql.execute(client, "replay_delete_batches", **given))
 
     def record_replaced(self, replaced: Mapping[str, str], *, now_ms: int) -> None:
@@ -156,6 +163,10 @@ class ClickHouseStore:
         except FAILURES as error:
             self.close()
             raise StoreDown(_reason(error)) from None
+
+
+def _day(received_ms: int) -> str:
+    return datetime.fromtimestamp(received_ms / 1000, UTC).date().isoformat()
 
 
 def _one(frame: pl.DataFrame) -> int:

@@ -14,7 +14,7 @@ else                             -> Mismatch    (parked with an alarm: an insert
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 BACKOFF_FIRST_S = 0.1
 
@@ -65,6 +65,14 @@ def insert_outcome(code: int | None, reason: str) -> Uncertain | Declined | Data
     if code is None or code in STORE_ERRORS:
         return Uncertain(reason)
     return Declined(reason)
+
+
+class Rows(NamedTuple):
+    """The rows of a batch."""
+
+    spans: int
+    hidden: int = 0
+    """Those that nobody sees yet, for they are to take others' place."""
 
 
 @dataclass(frozen=True, slots=True)

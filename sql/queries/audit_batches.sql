@@ -23,7 +23,8 @@ FROM
     SELECT min(received_at) AS since, substringIndex(batch_id, '~', 1) AS batch, false AS told, toUInt64(0) AS pending,
         map('', toUInt64(0)) AS one, map(toString(tenant), count()) AS other
     FROM tollway.spans
-    WHERE (has({batches:Array(String)}, substringIndex(batch_id, '~', 1))
+    WHERE kind < 128
+      AND (has({batches:Array(String)}, substringIndex(batch_id, '~', 1))
            OR (empty({batches:Array(String)})
                AND received_at >= {since:DateTime64(3, 'UTC')} AND received_at < {until:DateTime64(3, 'UTC')}))
       AND received_at >= if(mapContains(firsts, substringIndex(batch_id, '-', 1)),

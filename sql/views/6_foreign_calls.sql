@@ -26,5 +26,5 @@ FROM
         row_number() OVER (PARTITION BY tenant, provider, response_id
                            ORDER BY completeness = 'measured' DESC, started_at, trace_id, span_id) AS copy
     FROM tollway.spans
-    WHERE foreign_role = 'call'
+    WHERE foreign_role = 'call' AND kind < 128
 ) AS c;

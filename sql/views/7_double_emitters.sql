@@ -5,6 +5,6 @@ SELECT
     arraySort(groupUniqArray(service)) AS services, arraySort(groupUniqArray(sender)) AS senders,
     arraySort(groupUniqArray(name)) AS names
 FROM tollway.spans
-WHERE foreign_role = 'call' AND response_id != ''
+WHERE foreign_role = 'call' AND kind < 128 AND response_id != ''
 GROUP BY provider, response_id, tenant
 HAVING uniqExact(trace_id, span_id) > 1;

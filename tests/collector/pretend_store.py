@@ -9,7 +9,7 @@ from collector.ledger import OpenBatch
 from collector.ledger_rows import Key, LedgerRow
 from collector.otlp import read_spans, split_keys
 from collector.store import StoreDown
-from collector.verdicts import Counted, DataRefused, Declined, Inserted, InsertOutcome, Uncertain
+from collector.verdicts import Counted, DataRefused, Declined, Inserted, InsertOutcome, Rows, Uncertain
 
 
 class Fault(Enum):
@@ -44,6 +44,8 @@ class PretendStore:
     claims: int = 0
     """How many spans of each batch claim another tenant."""
     rows: dict[str, list[bytes]] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """Batches that are to take others' place."""
     shards: dict[str, str] = field(default_factory=dict)
     """Where each batch landed."""
     tokens: set[str] = field(default_factory=set)
@@ -101,10 +103,18 @@ class PretendStore:
             raise StoreDown("connection refused")
         return [*self.remembered, *self.landed()]
 
-    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, int]:
+    def count_batches(self, batch_ids: Sequence[str]) -> dict[str, Rows]:
         if self.down:
             raise StoreDown("connection refused")
-        return {one: len(self.rows[one]) for one in batch_ids if self.rows.get(one)}
+        there = {one: len(self.rows[one]) for one in batch_ids if self.rows.get(one)}
+        return {one: Rows(spans, spans if one in self.hidden else 0) for one, spans in there.items()}
+
+    def swap_batches(self, new: Mapping[str, str], *, received_ms: int) -> None:
+        if self.down:
+            raise StoreDown("connection refused")
+        for name, old in new.items():
+            self.rows.pop(old, None)
+            self.hidden.discard(name)
 
     def delete_batches(self, batch_ids: Sequence[str], *, received_ms: int) -> None:
         if self.down:
@@ -127,11 +137,13 @@ class PretendStore:
         self.running.clear()
 
     def landed(self) -> Counter[bytes]:
-        """How often each span is there."""
-        return Counter(one for sent in self.rows.values() for one in sent)
+        """How often each span is seen there."""
+        return Counter(one for name, sent in self.rows.items() if name not in self.hidden for one in sent)
 
     def _store(self, batch: OpenBatch, sent: list[bytes]) -> None:
         if batch.token not in self.tokens:
             self.tokens.add(batch.token)
             self.shards[batch.batch.batch_id] = batch.batch.shard
+            if "~" in batch.batch.batch_id:
+                self.hidden.add(batch.batch.batch_id)
             self.rows.setdefault(batch.batch.batch_id, []).extend(sent)
