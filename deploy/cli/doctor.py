@@ -120,9 +120,7 @@ def _replays(settings: Settings) -> list[Finding]:
     from collector.replay import unfinished
 
     begun = unfinished(settings.data_dir / "collector" / "replays")
-    words = (
-        f"{begun} batches were begun and not finished, and may be counted twice; `tollway replay-spool` finishes them"
-    )
+    words = f"{begun} batches were begun and not finished, and none is seen twice; `tollway replay-spool` finishes them"
     return [Finding("replay", "fail", words)] if begun else []
 
 

@@ -12,7 +12,7 @@ FROM
     UNION ALL
     SELECT min(started_at) AS first_at, 'span_key' AS kind, count() AS copies
     FROM tollway.spans
-    WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')} AND kind < 128
+    WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')} AND spans.kind < 128
     GROUP BY trace_id, span_id
     HAVING copies > 1
     UNION ALL
@@ -26,7 +26,7 @@ FROM
     SELECT min(started_at) AS first_at, 'double_emitter' AS kind, uniqExact(trace_id, span_id) AS copies
     FROM tollway.spans
     WHERE started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
-      AND foreign_role = 'call' AND kind < 128 AND response_id != ''
+      AND foreign_role = 'call' AND spans.kind < 128 AND response_id != ''
     GROUP BY tenant, provider, response_id
     HAVING copies > 1
 )
