@@ -91,6 +91,7 @@ def routing(settings: Settings) -> "RoutingConfig":
 
 def gateway(settings: Settings) -> None:
     """The OpenAI-compatible gateway; it reads the file again when it is told to."""
+    from deploy.feedback import look_up
     from gateway.flow.reload import Reread
     from gateway.server import run
 
@@ -105,6 +106,7 @@ def gateway(settings: Settings) -> None:
         otlp_token=gateway_token(settings),
         otlp_tls=to_collector(settings),
         read_again=read_again,
+        look_up=look_up(settings),
     )
 
 

@@ -4,7 +4,7 @@
     |-- the caller's fault
     |     InvalidRequest 400   StreamingRequired 400   ContextTooLong 400   NotServed 400   Unauthenticated 401
     |     BudgetExhausted 402   NotAllowed 403   UnknownModel 404   UnknownRoute 404   MethodNotAllowed 405
-    |     BodyTooLarge 413   HeadersTooLarge 431
+    |     BodyTooLarge 413   HeadersTooLarge 431   UnknownRequest 404
     |     UnknownObject 404   StoredElsewhere 400   FuseTripped 403   ConfigRejected 409 (the operator's)
     |-- the tier has no room
     |     QueueFull 429   QueueTimeout 503   QuotaExhausted 429
@@ -13,6 +13,7 @@
     |     UpstreamFailed 502
     `-- we cannot serve
           Internal 500   JournalUnavailable 503   ShuttingDown 503   OwnersUnavailable 503   BudgetUnavailable 503
+                FeedbackUnavailable 503
 
 A message names what the caller can change, never a ladder, a key, an upstream or another tenant. A vendor's own error
 is not in this tree: it is relayed as it came.
@@ -119,6 +120,13 @@ class UnknownObject(CallerError):
 
     status = 404
     code = "object_not_found"
+
+
+class UnknownRequest(CallerError):
+    """No request or answer of that id among the tenant's own; whether it is another's is not told."""
+
+    status = 404
+    code = "request_not_found"
 
 
 class StoredElsewhere(CallerError):
@@ -243,6 +251,13 @@ class BudgetUnavailable(GatewayError):
 
     status = 503
     code = "budget_unavailable"
+
+
+class FeedbackUnavailable(GatewayError):
+    """Whose request it is that feedback was given of is not known at present."""
+
+    status = 503
+    code = "feedback_unavailable"
 
 
 class ShuttingDown(GatewayError):

@@ -70,6 +70,7 @@ class Metrics:
         self.hedges = Counter()
         self.sla_missed = Counter()
         self.reloads = Counter()
+        self.feedback = Counter()
         self._gauges: list[Callable[[], Iterable[Metric]]] = []
 
     def continues(self, before: "Metrics") -> None:
@@ -109,6 +110,7 @@ class Metrics:
         yield self.sla_missed.family(
             "tollway_sla_missed", "Requests that did not get what their tier promises.", ("tier", "promise")
         )
+        yield self.feedback.family("tollway_feedback", "Feedback that tenants gave.", ("verdict",))
         yield self.reloads.family(
             "tollway_config_reloads",
             "Times the configuration was read again: applied, unchanged, rejected.",

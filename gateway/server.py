@@ -25,6 +25,7 @@ from gateway.config import RoutingConfig
 from gateway.config.policies import OnFull
 from gateway.control.database import ControlUnavailable, Database
 from gateway.domain import clock
+from gateway.feedback.answered import LookUp
 from gateway.flow.plane import Books, Plane
 from gateway.flow.reload import Reread, Serving
 from gateway.journal.journal import Journal
@@ -54,10 +55,12 @@ def run(
     otlp_token: str,
     otlp_tls: ssl.SSLContext | None = None,
     read_again: Callable[[], Reread] | None = None,
+    look_up: LookUp | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. `read_again` gives the configuration as it stands at a SIGHUP, or raises
-    ConfigError. Raises SystemExit with one line when the address or the journal cannot be had, or when the journal
-    became full and gateway.journal_on_full is stop: then behind the drain, as after a SIGTERM."""
+    ConfigError; `look_up` finds requests that feedback names. Raises SystemExit with one line when the address or the
+    journal cannot be had, or when the journal became full and gateway.journal_on_full is stop: then behind the drain,
+    as after a SIGTERM."""
     early = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: early.set())  # It must not end a process that does not serve yet.
     sock = listening_socket(config.listen)
@@ -80,7 +83,7 @@ def run(
     operational.watch(shipping.gauges())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            full = runner.run(serve(config, journal, sock, database, read_again, shipping, early))
+            full = runner.run(serve(config, journal, sock, database, read_again, shipping, early, look_up))
     finally:
         if not shipper.drain(SHIP_S):
             logger.warning("not every span was acknowledged; the next start ships the rest")
@@ -102,11 +105,12 @@ async def serve(
     read_again: Callable[[], Reread] | None,
     shipping: Shipping,
     early: threading.Event,
+    look_up: LookUp | None = None,
 ) -> str:
     """Serve on a listening socket until the process is told to stop; every request is on the books at the end. `early`
     is set by a SIGHUP that came before. Returns why the journal is full, where that has stopped it; else ""."""
     loop = asyncio.get_running_loop()
-    serving = Serving(Plane(config, books, loop, database), read_again)
+    serving = Serving(Plane(config, books, loop, database, look_up=look_up), read_again)
     serving.follow(lambda plane: plane.metrics.also(shipping.metrics))
     await serving.plane.budgets.read()
     plane = serving.plane

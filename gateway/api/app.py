@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from gateway.api import models_list
 from gateway.api.admin import Admin
 from gateway.api.admin import install as install_admin
+from gateway.api.feedback import install as install_feedback
 from gateway.api.openapi import ERROR_RESPONSES, MODEL_RESPONSES, operation
 from gateway.config import Tenant
 from gateway.domain import clock
@@ -79,6 +80,7 @@ def create_app(plane_of: Callable[[], Plane | None], admin: Admin | None = None,
 
     _install_models(app, plane, tenant)
     install_stored(app, plane, tenant)
+    install_feedback(app, plane, tenant)
     if admin is not None:
         install_admin(app, admin, VERSION)
     _install_errors(app)

@@ -25,7 +25,9 @@ ERROR_SCHEMA: dict[str, Any] = {
     },
 }
 
-ELSEWHERE = frozenset({"unknown_route", "config_rejected", "upstream_failed"})
+ELSEWHERE = frozenset(
+    {"unknown_route", "config_rejected", "upstream_failed", "request_not_found", "feedback_unavailable"}
+)
 """Codes that no request for an answer can meet."""
 
 

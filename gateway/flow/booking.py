@@ -36,6 +36,7 @@ def book_attempt(plane: Plane, attempt: Attempt) -> None:
         plane.books.end(attempt)
     except OSError:
         logger.exception("the end of attempt %s was not recorded", intent.attempt_id)
+    plane.desk.recent.attempted(attempt)
     metrics = plane.metrics
     metrics.attempts.add(intent.alias, intent.tier, intent.upstream, attempt.outcome, attempt.error_type)
     if attempt.first_token_seconds is not None:
@@ -56,6 +57,7 @@ def book_operation(plane: Plane, operation: Operation, seconds: float) -> None:
         plane.books.operation(operation)
     except OSError:
         logger.exception("the operation of request %s was not recorded", operation.request_id)
+    plane.desk.recent.ended(operation)
     plane.metrics.requests.add(operation.alias, operation.tier, operation.outcome)
     plane.metrics.seconds.observe((operation.alias, operation.tier), seconds)
     if (sla := plane.slas.get(operation.tier)) is not None:

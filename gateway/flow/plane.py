@@ -23,9 +23,11 @@ from gateway.config import RoutingConfig, Upstream
 from gateway.config.hosts import host_names
 from gateway.control.database import Database
 from gateway.domain import clock
-from gateway.domain.attempt import Attempt, Intent, Operation, Transition
+from gateway.domain.attempt import Attempt, Feedback, Intent, Operation, Transition
 from gateway.domain.ids import UpstreamId
 from gateway.domain.rate_card import RateCard
+from gateway.feedback.answered import LookUp
+from gateway.feedback.desk import Desk
 from gateway.flow.caching import AnswerCache, answer_cache
 from gateway.flow.deadlines import Lanes
 from gateway.flow.tasks import Tasks
@@ -67,6 +69,9 @@ class Books(Protocol):
     def transition(self, transition: Transition) -> None:
         """A breaker or a region that moved."""
 
+    def feedback(self, feedback: Feedback) -> None:
+        """What a tenant said of an answer. Raises OSError if it cannot be kept."""
+
 
 class Stoppable(Protocol):
     """A request under way."""
@@ -89,6 +94,7 @@ class Plane:
         loop: asyncio.AbstractEventLoop,
         database: Database,
         draw: Callable[[], float] = random.random,
+        look_up: LookUp | None = None,
     ) -> None:
         self.config = config
         self.books = books
@@ -109,6 +115,7 @@ class Plane:
         self.breakers = Breakers(rules_of(config), draw)
         self.forecasts: dict[str, Forecast] = {name: Forecast() for name in config.aliases}
         self.fuses = Fuses()
+        self.desk = Desk(look_up)
         self.batches = Batches(loop)
         self.gathers = any(tier.micro_batch_ms for tier in config.tiers.values())
         """Whether any tier gathers requests."""
@@ -169,6 +176,7 @@ class Plane:
         await self.budgets.close()
         self.lanes.close()
         await self.stored.close()
+        self.desk.close()
         further = (pool for hosts in self.hosts.values() for pool in hosts.pools[1:])
         for pool in (*self.upstreams.values(), *further, *self.retired):
             await pool.close()

@@ -149,7 +149,7 @@ def successor(old: Plane, config: RoutingConfig) -> Plane:
     old.batches.release()
     new = Plane(config, old.books, old.loop, old.database, old.draw)
     new.lanes, new.tasks, new.exchanges, new.fuses = old.lanes, old.tasks, old.exchanges, old.fuses
-    new.owners, new.stored = old.owners, old.stored
+    new.owners, new.stored, new.desk = old.owners, old.stored, old.desk
     new.batches = old.batches
     old.budgets.follow(config)
     new.budgets = old.budgets

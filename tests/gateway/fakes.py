@@ -12,14 +12,14 @@ from typing import Any, Protocol, cast
 
 import httptools
 
-from gateway.domain.attempt import Attempt, Intent, Operation, Transition
+from gateway.domain.attempt import Attempt, Feedback, Intent, Operation, Transition
 
 
 class FakeBooks:
     """Keeps, in order, what a journal would have been told. `full` makes it refuse intents, as a full disk does."""
 
     def __init__(self) -> None:
-        self.told: list[Intent | Attempt | Operation | Transition] = []
+        self.told: list[Intent | Attempt | Operation | Transition | Feedback] = []
         self.synced: list[Intent] = []
         self.full = False
         self.disk = asyncio.Event()
@@ -53,6 +53,11 @@ class FakeBooks:
     def transition(self, transition: Transition) -> None:
         self.told.append(transition)
 
+    def feedback(self, feedback: Feedback) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.told.append(feedback)
+
     @property
     def intents(self) -> list[Intent]:
         return [fact for fact in self.told if isinstance(fact, Intent)]
@@ -64,6 +69,10 @@ class FakeBooks:
     @property
     def operations(self) -> list[Operation]:
         return [fact for fact in self.told if isinstance(fact, Operation)]
+
+    @property
+    def feedbacks(self) -> list[Feedback]:
+        return [fact for fact in self.told if isinstance(fact, Feedback)]
 
     @property
     def transitions(self) -> list[Transition]:

@@ -16,6 +16,7 @@ from gateway.api.app import create_app
 from gateway.config import RoutingConfig, RoutingFile, load_text
 from gateway.control.database import MEMORY, Database
 from gateway.domain import clock
+from gateway.feedback.answered import LookUp
 from gateway.flow.plane import Books, Plane
 from gateway.flow.reload import Reread, Serving
 from gateway.wire.connection import GatewayConnection, bound_to
@@ -116,6 +117,7 @@ async def gateway(
     database: Database | None = None,
     draw: Callable[[], float] = lambda: 0.0,
     read_again: Callable[[], Reread] | None = None,
+    look_up: LookUp | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve that configuration for as long as the block lasts. `database` is the caller's to close; without one it is
     in memory. `draw` is what the gateway takes for chance. A reload takes what `read_again` gives then."""
@@ -123,7 +125,7 @@ async def gateway(
     kept = FakeBooks()
     control = database or Database(MEMORY)
     control.open()
-    serving = Serving(Plane(config, books or kept, loop, control, draw), read_again)
+    serving = Serving(Plane(config, books or kept, loop, control, draw, look_up), read_again)
     bound = bound_to(serving.plane)
     serving.follow(lambda plane: setattr(bound, "plane", plane))
     server_config = uvicorn.Config(

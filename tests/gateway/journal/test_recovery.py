@@ -104,6 +104,21 @@ def test_a_transition_is_shipped_and_one_of_a_dead_process_is_too(tmp_path: Path
     assert (successor.recovered.lost_attempts, successor.recovered.damaged_records) == (0, 0)
 
 
+def test_feedback_is_shipped_and_that_of_a_dead_process_is_too(tmp_path: Path) -> None:
+    books, first, second = journal(tmp_path), facts.feedback(), facts.feedback()
+    books.feedback(first)
+    books.seal()
+    assert [span.span_id.hex() for span in ship(books.outbox)] == [first.span_id]
+    books.feedback(second)
+    die(books)
+    successor = journal(tmp_path)
+    (span,) = ship(successor.outbox)
+    assert (span.span_id.hex(), span.trace_id.hex(), span.parent_span_id.hex()) == (
+        second.span_id, second.trace_id, second.parent_span_id,
+    )  # fmt: skip
+    assert (successor.recovered.lost_attempts, successor.recovered.damaged_records) == (0, 0)
+
+
 def test_an_intent_is_read_as_it_was_written_decimals_included() -> None:
     intent = facts.intent(estimated_cost_usd=Decimal("0.000000000000000001"), batch_size=3, route="/v1/embeddings")
     assert records.decode_intent(records.encode_intent(intent)) == intent

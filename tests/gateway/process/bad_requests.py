@@ -109,6 +109,8 @@ def good_requests(owned: Owned = UNOWNED) -> dict[str, list[bytes]]:
     good = {f"POST {path}": [_request("POST", path, body) for body in bodies] for path, bodies in asked.items()}
     good["POST /v1/batches"] = [_request("POST", "/v1/batches", batch)]
     good["POST /v1/files"] = [_upload()]
+    said = {"response_id": owned.response, "verdict": "redo", "reason": "wrong_tool", "score": 0.5}
+    good["POST /v1/feedback"] = [_request("POST", "/v1/feedback", said)]
     for route, named in plain.items():
         method, _, path = route.partition(" ")
         at = path.replace("{id}", named).replace("{name}", named) if "{" in path else path + named

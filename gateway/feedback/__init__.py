@@ -1,0 +1,1 @@
+"""What tenants say of the answers to their requests: POST /v1/feedback."""
