@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 import polars as pl
+from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 
 import sql
-from analytics.rollups import Grain, Slice, reach, slices
+from analytics.rollups import Grain, Question, aanswers, answers
 from analytics.spend import ALL, Filters
 from analytics.windows import Window
 
@@ -32,14 +33,32 @@ def quantiles(client: Client, window: Window, by: By, filters: Filters = ALL) ->
     key (the alias, or the day as text), measure (duration: the whole attempt; first_token: until the first token of a
     stream), attempts, p50, p95, p99 (seconds, Float64).
     """
-    parts = slices(window, reach(client), Grain.DAY if filters.tenants else Grain.TOTAL)
-    return of_buckets(sql.fetch(client, "latency_buckets", by=by, **_params(part, filters)) for part in parts)
+    (frames,) = answers(client, _question(by, filters), (window,))
+    return of_buckets(frames)
+
+
+async def aquantiles(client: AsyncClient, window: Window, by: By, filters: Filters = ALL) -> pl.DataFrame:
+    """As quantiles."""
+    (frames,) = await aanswers(client, _question(by, filters), (window,))
+    return of_buckets(frames)
+
+
+def _question(by: By, filters: Filters) -> Question:
+    """Of one tenant, its months are few; of all together, the days without tenants are."""
+    of_tenants = Grain.DAY if by is By.DAY else Grain.MONTH
+    grain = of_tenants if filters.tenants else Grain.TOTAL
+    return Question(sql.load("latency_buckets"), sql.load("latency_open"), grain, {"by": by, **filters.params()})
 
 
 def of_buckets(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """The quantiles of all frames of latency_buckets together."""
     keys = ["key", "measure"]
-    rows = pl.concat(frames).group_by(*keys, "bucket").agg(pl.col("attempts").sum()).sort(*keys, "bucket")
+    rows = (
+        pl.concat(frame.select(*keys, "bucket", "attempts") for frame in frames)
+        .group_by(*keys, "bucket")
+        .agg(pl.col("attempts").sum())
+        .sort(*keys, "bucket")
+    )
     below = pl.col("attempts").cum_sum().over(keys)
     total = pl.col("attempts").sum().over(keys)
     found = {
@@ -53,15 +72,3 @@ def of_buckets(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         .agg(pl.col("attempts").sum(), **found)
         .sort(keys)
     )
-
-
-def _params(part: Slice, filters: Filters) -> dict[str, object]:
-    return {
-        "cells": part.cells or "rollup_facts",
-        "since": part.since,
-        "until": part.until,
-        "tenants": list(filters.tenants),
-        "aliases": list(filters.aliases),
-        "providers": list(filters.providers),
-        "accounts": list(filters.accounts),
-    }

@@ -24,7 +24,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 
 import sql
-from analytics.rollups import Grain, Reach, Slice, areach, reach, slices
+from analytics.rollups import Grain, Question, aanswers, answers
 from analytics.windows import Window
 from gateway.domain.usage import TokenClass
 
@@ -48,6 +48,15 @@ class Filters:
     aliases: Sequence[str] = ()
     providers: Sequence[str] = ()
     accounts: Sequence[str] = ()
+
+    def params(self) -> dict[str, object]:
+        """As statements take them."""
+        return {
+            "tenants": list(self.tenants),
+            "aliases": list(self.aliases),
+            "providers": list(self.providers),
+            "accounts": list(self.accounts),
+        }
 
 
 ALL = Filters()
@@ -100,45 +109,36 @@ class Choices:
 
 def kpis(client: Client, window: Window, filters: Filters = ALL) -> Kpis:
     """The figures of the window and of `window.previous()`."""
-    reached = reach(client)
-    parts = [
-        _fetched(client, "spend_figures", _figure_slices(each, reached, filters), filters) for each in _both(window)
-    ]
-    return Kpis(*map(_as_figures, parts))
+    return Kpis(*map(_as_figures, answers(client, _figures(filters), (window, window.previous()))))
 
 
 async def akpis(client: AsyncClient, window: Window, filters: Filters = ALL) -> Kpis:
     """As kpis."""
-    reached = await areach(client)
-    parts = [
-        await _afetched(client, "spend_figures", _figure_slices(each, reached, filters), filters)
-        for each in _both(window)
-    ]
-    return Kpis(*map(_as_figures, parts))
+    return Kpis(*map(_as_figures, await aanswers(client, _figures(filters), (window, window.previous()))))
 
 
 def by_day_depth(client: Client, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """One row per UTC day and fallback depth with traffic, sorted by both: day Date, fallback_depth, the measures."""
-    parts = slices(window, reach(client), _day_grain(filters))
-    return _rows(_fetched(client, "spend_by_day_depth", parts, filters), "day", "fallback_depth")
+    (frames,) = answers(client, _by_day_depth(filters), (window,))
+    return _rows(frames, "day", "fallback_depth")
 
 
 async def aby_day_depth(client: AsyncClient, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """As by_day_depth."""
-    parts = slices(window, await areach(client), _day_grain(filters))
-    return _rows(await _afetched(client, "spend_by_day_depth", parts, filters), "day", "fallback_depth")
+    (frames,) = await aanswers(client, _by_day_depth(filters), (window,))
+    return _rows(frames, "day", "fallback_depth")
 
 
 def by_alias_tenant(client: Client, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """One row per alias and tenant with traffic, sorted by both: alias, tenant, the measures."""
-    parts = slices(window, reach(client), Grain.MONTH)
-    return _rows(_fetched(client, "spend_by_alias_tenant", parts, filters), "alias", "tenant")
+    (frames,) = answers(client, _spend(sql.load("spend_by_alias_tenant"), Grain.MONTH, filters), (window,))
+    return _rows(frames, "alias", "tenant")
 
 
 async def aby_alias_tenant(client: AsyncClient, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """As by_alias_tenant."""
-    parts = slices(window, await areach(client), Grain.MONTH)
-    return _rows(await _afetched(client, "spend_by_alias_tenant", parts, filters), "alias", "tenant")
+    (frames,) = await aanswers(client, _spend(sql.load("spend_by_alias_tenant"), Grain.MONTH, filters), (window,))
+    return _rows(frames, "alias", "tenant")
 
 
 def breakdown(client: Client, window: Window, filters: Filters = ALL) -> pl.DataFrame:
@@ -146,72 +146,42 @@ def breakdown(client: Client, window: Window, filters: Filters = ALL) -> pl.Data
 
     alias, tenant, fallback_depth, day Date, the measures.
     """
-    parts = slices(window, reach(client), Grain.DAY)
-    return _rows(_fetched(client, "spend_breakdown", parts, filters), "alias", "tenant", "fallback_depth", "day")
+    (frames,) = answers(client, _spend(sql.load("spend_breakdown"), Grain.DAY, filters), (window,))
+    return _rows(frames, "alias", "tenant", "fallback_depth", "day")
 
 
 async def abreakdown(client: AsyncClient, window: Window, filters: Filters = ALL) -> pl.DataFrame:
     """As breakdown."""
-    parts = slices(window, await areach(client), Grain.DAY)
-    return _rows(await _afetched(client, "spend_breakdown", parts, filters), "alias", "tenant", "fallback_depth", "day")
+    (frames,) = await aanswers(client, _spend(sql.load("spend_breakdown"), Grain.DAY, filters), (window,))
+    return _rows(frames, "alias", "tenant", "fallback_depth", "day")
 
 
 def choices(client: Client, window: Window) -> Choices:
     """The tenants, aliases, providers and accounts with traffic in the window."""
-    parts = slices(window, reach(client), Grain.MONTH)
-    return _choices(sql.fetch(client, "spend_choices", **_window_of(part)) for part in parts)
+    (frames,) = answers(client, _choices_of(), (window,))
+    return _choices(frames)
 
 
 async def achoices(client: AsyncClient, window: Window) -> Choices:
     """As choices."""
-    parts = slices(window, await areach(client), Grain.MONTH)
-    return _choices([await sql.afetch(client, "spend_choices", **_window_of(part)) for part in parts])
+    (frames,) = await aanswers(client, _choices_of(), (window,))
+    return _choices(frames)
 
 
-def _window_of(part: Slice) -> dict[str, object]:
-    return {"cells": part.cells or "rollup_facts", "since": part.since, "until": part.until}
+def _choices_of() -> Question:
+    return Question(sql.load("spend_choices"), sql.load("spend_choices_open"), Grain.MONTH, {})
 
 
-def _both(window: Window) -> tuple[Window, Window]:
-    return window, window.previous()
+def _figures(filters: Filters) -> Question:
+    return _spend(sql.load("spend_figures"), Grain.MONTH if filters.tenants else Grain.TOTAL, filters)
 
 
-def _day_grain(filters: Filters) -> Grain:
-    return Grain.DAY if filters.tenants else Grain.TOTAL
+def _by_day_depth(filters: Filters) -> Question:
+    return _spend(sql.load("spend_by_day_depth"), Grain.DAY if filters.tenants else Grain.TOTAL, filters)
 
 
-def _figure_slices(window: Window, reached: Reach, filters: Filters) -> tuple[Slice, ...]:
-    return slices(window, reached, Grain.MONTH if filters.tenants else Grain.TOTAL)
-
-
-def _fetched(client: Client, name: str, parts: Iterable[Slice], filters: Filters) -> list[pl.DataFrame]:
-    """The rows of each slice; those of facts have keys and measures beside what the others have."""
-    return [
-        sql.fetch(client, "spend_open", **_params(part, filters))
-        if part.cells is None
-        else sql.fetch(client, name, cells=part.cells, **_params(part, filters))
-        for part in parts
-    ]
-
-
-async def _afetched(client: AsyncClient, name: str, parts: Iterable[Slice], filters: Filters) -> list[pl.DataFrame]:
-    return [
-        await sql.afetch(client, "spend_open", **_params(part, filters))
-        if part.cells is None
-        else await sql.afetch(client, name, cells=part.cells, **_params(part, filters))
-        for part in parts
-    ]
-
-
-def _params(part: Slice, filters: Filters) -> dict[str, object]:
-    return {
-        "since": part.since,
-        "until": part.until,
-        "tenants": list(filters.tenants),
-        "aliases": list(filters.aliases),
-        "providers": list(filters.providers),
-        "accounts": list(filters.accounts),
-    }
+def _spend(of_cells: sql.Statement, grain: Grain, filters: Filters) -> Question:
+    return Question(of_cells, sql.load("spend_open"), grain, filters.params())
 
 
 def _rows(frames: Iterable[pl.DataFrame], *keys: str) -> pl.DataFrame:
@@ -241,6 +211,6 @@ def _as_figures(frames: Iterable[pl.DataFrame]) -> Figures:
 
 
 def _choices(frames: Iterable[pl.DataFrame]) -> Choices:
-    rows = pl.concat(frames)
     names = ("tenants", "aliases", "providers", "accounts")
+    rows = pl.concat(frame.select(names) for frame in frames)
     return Choices(*(tuple(rows[name].explode().drop_nulls().unique().sort()) for name in names))

@@ -64,13 +64,14 @@ async def areach(client: AsyncClient) -> Reach:
 
 
 def _reach(frame: pl.DataFrame) -> Reach:
-    row = frame.row(0, named=True)
+    held = {row["rollup"]: row for row in frame.filter(pl.col("cells") > 0).iter_rows(named=True)}
+    last: dict[str, datetime] = {rollup: row["last"] for rollup, row in held.items()}
     return Reach(
-        hours_since=None if row["first_hour"] is None else day_of(row["first_hour"]),
-        hours_until=None if row["last_hour"] is None else row["last_hour"] + HOUR,
-        days_until=None if row["last_day"] is None else row["last_day"] + DAY,
-        totals_until=None if row["last_total"] is None else row["last_total"] + DAY,
-        months_until=None if row["last_month"] is None else month_after(row["last_month"]),
+        hours_since=day_of(held["hours"]["first"]) if "hours" in held else None,
+        hours_until=last["hours"] + HOUR if "hours" in held else None,
+        days_until=last["days"] + DAY if "days" in held else None,
+        totals_until=last["totals"] + DAY if "totals" in held else None,
+        months_until=month_after(last["months"]) if "months" in held else None,
     )
 
 

@@ -7,15 +7,17 @@ bench may ask the same attempts many times. What a day holds depends on its date
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
+from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -42,6 +44,8 @@ class Asking:
     pid: int
     writer: Client
     reader: Client
+    connect: Callable[[], Awaitable[AsyncClient]]
+    """A reader as the pages have it."""
 
 
 @contextmanager
@@ -52,7 +56,9 @@ def store(folder: Path) -> Iterator[Asking]:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         writer = _writer(url, folder)
-        yield Asking(process.pid, writer, clients.reader(url, credentials.read(folder, credentials.READER)))
+        password = credentials.read(folder, credentials.READER)
+        connect = partial(clients.async_reader, url, password)
+        yield Asking(process.pid, writer, clients.reader(url, password), connect)
     finally:
         process.terminate()
         process.wait(60)

@@ -6,10 +6,11 @@ some 13 GB of disk; in a folder of one's own (`--data`) they are made once and a
 """
 
 import argparse
+import asyncio
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,19 +30,20 @@ from gateway.domain import clock
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from clickhouse_connect.driver.asyncclient import AsyncClient
     from clickhouse_connect.driver.client import Client
 
-Question = Callable[["Client", Window, spend.Filters], object]
+Question = Callable[["AsyncClient", Window, spend.Filters], Awaitable[object]]
 ROUNDS = 10
 TENANT = spend.Filters(tenants=["tenant-07"])
 ALIAS = spend.Filters(aliases=["alias-07"])
 QUESTIONS: dict[str, Question] = {
-    "spend by day and depth": spend.by_day_depth,
-    "spend by alias and tenant": spend.by_alias_tenant,
-    "figures, and those before": spend.kpis,
-    "latency by alias": lambda client, window, filters: latency.quantiles(client, window, latency.By.ALIAS, filters),
-    "latency by day": lambda client, window, filters: latency.quantiles(client, window, latency.By.DAY, filters),
-    "choices of the filters": lambda client, window, _: spend.choices(client, window),
+    "spend by day and depth": spend.aby_day_depth,
+    "spend by alias and tenant": spend.aby_alias_tenant,
+    "figures, and those before": spend.akpis,
+    "latency by alias": lambda client, window, filters: latency.aquantiles(client, window, latency.By.ALIAS, filters),
+    "latency by day": lambda client, window, filters: latency.aquantiles(client, window, latency.By.DAY, filters),
+    "choices of the filters": lambda client, window, _: spend.achoices(client, window),
 }
 LONGEST = "13 months"
 SCOPES = {"all": spend.ALL, "one tenant": TENANT, "one alias": ALIAS}
@@ -57,9 +59,11 @@ class Case:
     window: Window
     scope: str
 
-    def put(self, client: "Client") -> None:
-        """Ask it."""
-        QUESTIONS[self.question](client, self.window, SCOPES[self.scope])
+    async def put(self, client: "AsyncClient") -> float:
+        """Ask it; how many ms it took."""
+        began = clock.monotonic()
+        await QUESTIONS[self.question](client, self.window, SCOPES[self.scope])
+        return 1000 * (clock.monotonic() - began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Statement:
 class Listening:
     """Stands for a client, and remembers what it is asked."""
 
-    client: "Client"
+    client: "AsyncClient"
     asked: list[Statement] = field(default_factory=list)
 
     @property
@@ -82,10 +86,12 @@ class Listening:
         """The client's."""
         return self.client.server_settings
 
-    def query_arrow(self, text: str, *, parameters: Mapping[str, object], settings: Mapping[str, str]) -> "pa.Table":
+    async def query_arrow(
+        self, text: str, *, parameters: Mapping[str, object], settings: Mapping[str, str]
+    ) -> "pa.Table":
         """As the client's."""
         self.asked.append(Statement(text, parameters))
-        return self.client.query_arrow(text, parameters=dict(parameters), settings=dict(settings))
+        return await self.client.query_arrow(text, parameters=dict(parameters), settings=dict(settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +164,22 @@ def _roll_up(store: Asking, now: datetime) -> None:
 
 def ask(store: Asking, case: Case, rounds: int) -> Asked:
     """Warm it up, and ask it so many times."""
-    listening = Listening(store.reader)
-    case.put(cast("Client", listening))
-    burnt = cpu_s(store.pid)
-    times = sorted(_timed_ms(store.reader, case) for _ in range(rounds))
-    cpu_ms = 1000 * (cpu_s(store.pid) - burnt) / rounds
-    read = [store.reader.query(one.text, parameters=dict(one.parameters)).summary for one in listening.asked]
+    times, cpu_ms, statements = asyncio.run(_rounds(store, case, rounds))
+    read = [store.reader.query(one.text, parameters=dict(one.parameters)).summary for one in statements]
     rows, volume = (sum(int(one[name]) for one in read) for name in ("read_rows", "read_bytes"))
-    return Asked(case, times, cpu_ms, rows, volume, listening.asked)
+    return Asked(case, sorted(times), cpu_ms, rows, volume, statements)
 
 
-def _timed_ms(client: "Client", case: Case) -> float:
-    began = clock.monotonic()
-    case.put(client)
-    return 1000 * (clock.monotonic() - began)
+async def _rounds(store: Asking, case: Case, rounds: int) -> tuple[list[float], float, list[Statement]]:
+    client = await store.connect()
+    try:
+        listening = Listening(client)
+        await case.put(cast("AsyncClient", listening))
+        burnt = cpu_s(store.pid)
+        times = [await case.put(client) for _ in range(rounds)]
+        return times, 1000 * (cpu_s(store.pid) - burnt) / rounds, listening.asked
+    finally:
+        await client.close()
 
 
 def report(client: "Client", asked: list[Asked], console: Console) -> None:

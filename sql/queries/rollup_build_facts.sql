@@ -3,7 +3,7 @@ INSERT INTO tollway.{next:Identifier}
     (at, tenant, alias, tier, upstream, provider, account, region, model, fallback_depth, fallback_reason, card_id, requests,
      told_later, attempts, refused, errors, timeouts, cancelled, lost, input_uncached, cache_read, cache_write_5m,
      cache_write_1h, output, reasoning, cost_usd, partial_cost_usd, cache_saving_usd, unmeasured, unpriced, queue_us,
-     duration_hist, first_token_hist, rated_by)
+     duration_hist, first_token_hist, rated_by, received_first, received_last)
 WITH
     NOT (unfinished AND (trace_id, parent_span_id, upstream) IN (
         SELECT trace_id, parent_span_id, upstream
@@ -19,7 +19,8 @@ SELECT
     sumIf(c.cache_write_1h, counts), sumIf(c.output, counts), sumIf(c.reasoning, counts), sumIf(c.cost_usd, counts),
     sumIf(c.partial_cost_usd, counts), sumIf(c.cache_saving_usd, counts), sumIf(c.unmeasured, counts),
     sumIf(c.unpriced, counts), sumIf(c.queue_us, counts), sumForEachIf(c.duration_hist, counts),
-    sumForEachIf(c.first_token_hist, counts), {rated_by:UInt64}
+    sumForEachIf(c.first_token_hist, counts), {rated_by:UInt64},
+    min(toDate(c.received_at, 'UTC')), max(toDate(c.received_at, 'UTC'))
 FROM tollway.rollup_facts AS c
 WHERE c.at >= {since:DateTime64(9, 'UTC')} AND c.at < {until:DateTime64(9, 'UTC')}
 GROUP BY begins, tenant, alias, tier, upstream, provider, account, region, model, fallback_depth, fallback_reason, card_id

@@ -3,7 +3,7 @@
 SELECT
     toDate(started_at, 'UTC') AS day,
     count() AS attempts,
-    countIf((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (
+    countIf(unfinished AND (trace_id, parent_span_id, upstream) IN (
         SELECT trace_id, parent_span_id, upstream
         FROM tollway.told_later
         WHERE started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY

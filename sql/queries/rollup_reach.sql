@@ -1,8 +1,13 @@
--- From where and up to where each rollup reaches: starts of its first and its last hour, day or month; NULL where it holds
--- nothing. One row.
-SELECT
-    (SELECT if(count() = 0, NULL, toDateTime64(min(at), 3, 'UTC')) FROM tollway.rollup_hours)  AS first_hour,
-    (SELECT if(count() = 0, NULL, toDateTime64(max(at), 3, 'UTC')) FROM tollway.rollup_hours)  AS last_hour,
-    (SELECT if(count() = 0, NULL, toDateTime64(max(at), 3, 'UTC')) FROM tollway.rollup_days)   AS last_day,
-    (SELECT if(count() = 0, NULL, toDateTime64(max(at), 3, 'UTC')) FROM tollway.rollup_totals) AS last_total,
-    (SELECT if(count() = 0, NULL, toDateTime64(max(at), 3, 'UTC')) FROM tollway.rollup_months) AS last_month
+-- From where and up to where each rollup reaches: how many cells it has, and the starts of its first and its last hour, day or
+-- month; those mean nothing where it has none. A row a rollup.
+SELECT 'hours' AS rollup, count() AS cells, toDateTime64(min(at), 3, 'UTC') AS first, toDateTime64(max(at), 3, 'UTC') AS last
+FROM tollway.rollup_hours
+UNION ALL
+SELECT 'days', count(), toDateTime64(min(at), 3, 'UTC'), toDateTime64(max(at), 3, 'UTC')
+FROM tollway.rollup_days
+UNION ALL
+SELECT 'totals', count(), toDateTime64(min(at), 3, 'UTC'), toDateTime64(max(at), 3, 'UTC')
+FROM tollway.rollup_totals
+UNION ALL
+SELECT 'months', count(), toDateTime64(min(at), 3, 'UTC'), toDateTime64(max(at), 3, 'UTC')
+FROM tollway.rollup_months

@@ -1,6 +1,13 @@
--- Spend of a slice that no rollup answers for, from the facts, by all that the other spend queries group by and with all
--- that they measure. What has no traffic has no row; empty arrays mean all.
+-- Spend of up to four slices that no rollup answers for, from the facts, by slice (which, from 1) and all that the other
+-- spend queries group by, with all that they measure. A slice's facts were received within its own bounds, which choose
+-- the partitions that are read. What has no traffic has no row; empty arrays of names mean all.
+WITH
+    {since:Array(DateTime64(9, 'UTC'))} AS since,
+    {until:Array(DateTime64(9, 'UTC'))} AS until,
+    {received_since:Array(DateTime64(3, 'UTC'))} AS landed_since,
+    {received_until:Array(DateTime64(3, 'UTC'))} AS landed_until
 SELECT
+    arrayFirstIndex((a, b) -> c.at >= a AND c.at < b, since, until) AS slice,
     alias,
     tenant,
     fallback_depth,
@@ -21,14 +28,24 @@ SELECT
     sum(c.cache_saving_usd) AS cache_saving_usd,
     sum(c.cancelled)        AS cancelled
 FROM tollway.rollup_facts AS c
-WHERE c.at >= {since:DateTime64(9, 'UTC')} AND c.at < {until:DateTime64(9, 'UTC')}
+WHERE ((c.at >= since[1] AND c.at < until[1] AND c.received_at >= landed_since[1] AND c.received_at < landed_until[1])
+       OR (c.at >= since[2] AND c.at < until[2] AND c.received_at >= landed_since[2] AND c.received_at < landed_until[2])
+       OR (c.at >= since[3] AND c.at < until[3] AND c.received_at >= landed_since[3] AND c.received_at < landed_until[3])
+       OR (c.at >= since[4] AND c.at < until[4] AND c.received_at >= landed_since[4] AND c.received_at < landed_until[4]))
   AND (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
   AND (empty({aliases:Array(String)}) OR has({aliases:Array(String)}, alias))
   AND (empty({providers:Array(String)}) OR has({providers:Array(String)}, provider))
   AND (empty({accounts:Array(String)}) OR has({accounts:Array(String)}, account))
-  AND NOT (unfinished AND (trace_id, parent_span_id, upstream) IN (
-      SELECT trace_id, parent_span_id, upstream
+  AND NOT (unfinished AND has((
+      SELECT groupArray((trace_id, parent_span_id, upstream))
       FROM tollway.told_later
-      WHERE started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
-        AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))
-GROUP BY alias, tenant, fallback_depth, day
+      WHERE (started_at >= since[1] - INTERVAL 1 DAY AND started_at < until[1] + INTERVAL 1 DAY
+             AND received_at >= landed_since[1] AND received_at < landed_until[1])
+         OR (started_at >= since[2] - INTERVAL 1 DAY AND started_at < until[2] + INTERVAL 1 DAY
+             AND received_at >= landed_since[2] AND received_at < landed_until[2])
+         OR (started_at >= since[3] - INTERVAL 1 DAY AND started_at < until[3] + INTERVAL 1 DAY
+             AND received_at >= landed_since[3] AND received_at < landed_until[3])
+         OR (started_at >= since[4] - INTERVAL 1 DAY AND started_at < until[4] + INTERVAL 1 DAY
+             AND received_at >= landed_since[4] AND received_at < landed_until[4])),
+      (trace_id, parent_span_id, upstream)))
+GROUP BY slice, alias, tenant, fallback_depth, day

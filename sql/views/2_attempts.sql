@@ -8,6 +8,15 @@ SELECT
     queue_seconds, first_token_seconds, duration_seconds, stream, finish_reason, error_type, http_status, server_address,
     server_port, request_bytes, max_output_tokens, billable, batch_id, received_at, sender, operation, route, tool_format,
     batch_window_ms, batch_size, service_tier, deployment, modality, memory_pressure, host, response_bytes, answer_fault,
-    request_content, response_content
+    request_content, response_content,
+    -- Whose end is not known: it counts unless tollway.told_later has it.
+    finish_reason IN ('queued', 'in_progress') OR outcome = 'lost' AS unfinished,
+    -- Of what ended well, the bucket of latency that it is in (008_rollups.sql has their bounds); else NULL.
+    if(outcome = 'ok' AND NOT unfinished,
+       toUInt8(floor(greatest(0, least(160, 8 * log2(greatest(duration_seconds, 0.0001) * 1000) + 1)))),
+       NULL) AS duration_bucket,
+    if(outcome = 'ok' AND NOT unfinished AND first_token_seconds IS NOT NULL,
+       toUInt8(floor(greatest(0, least(160, 8 * log2(greatest(assumeNotNull(first_token_seconds), 0.0001) * 1000) + 1)))),
+       NULL) AS first_token_bucket
 FROM tollway.spans
 WHERE kind = 3 AND attempt_id != '';

@@ -1,14 +1,11 @@
 -- Each attempt as a cell of its own: what rollups sum, and what is read where there is no rollup yet. A request counts with
 -- its first attempt, each member of a micro-batch as one. What is `unfinished` counts unless tollway.told_later has its end.
 CREATE OR REPLACE VIEW tollway.rollup_facts {on_cluster} AS
-WITH
-    (outcome = 'ok' AND NOT unfinished) AS ended_well,
-    (completeness = 'measured') AS measured
+WITH (completeness = 'measured') AS measured
 SELECT
     started_at AS at,
     tenant, alias, tier, upstream, provider, account, region, model, fallback_depth, fallback_reason, card_id,
-    trace_id, parent_span_id,
-    finish_reason IN ('queued', 'in_progress') OR outcome = 'lost' AS unfinished,
+    trace_id, parent_span_id, received_at, unfinished,
     if(attempt_index = 0, toUInt64(batch_size), 0) AS requests,
     toUInt64(billable) AS attempts,
     toUInt64(NOT billable) AS refused,
@@ -28,10 +25,8 @@ SELECT
     toUInt64(rated.unmeasured) AS unmeasured,
     toUInt64(billable AND measured AND rated.unpriced) AS unpriced,
     if(attempt_index = 0, ifNull(accurateCastOrNull(round(queue_seconds * 1000000), 'UInt64'), 0), 0) AS queue_us,
-    toUInt64(floor(greatest(0, least(160, 8 * log2(greatest(duration_seconds, 0.0001) * 1000) + 1)))) AS duration_bucket,
-    toUInt64(floor(greatest(0, least(160, 8 * log2(greatest(ifNull(first_token_seconds, 0), 0.0001) * 1000) + 1))))
-        AS first_token_bucket,
-    if(ended_well, arrayPushBack(arrayWithConstant(duration_bucket, toUInt64(0)), toUInt64(1)), []) AS duration_hist,
-    if(ended_well AND first_token_seconds IS NOT NULL,
-       arrayPushBack(arrayWithConstant(first_token_bucket, toUInt64(0)), toUInt64(1)), []) AS first_token_hist
+    if(duration_bucket IS NULL, [],
+       arrayPushBack(arrayWithConstant(assumeNotNull(duration_bucket), toUInt64(0)), toUInt64(1))) AS duration_hist,
+    if(first_token_bucket IS NULL, [],
+       arrayPushBack(arrayWithConstant(assumeNotNull(first_token_bucket), toUInt64(0)), toUInt64(1))) AS first_token_hist
 FROM tollway.rated_attempts AS rated;

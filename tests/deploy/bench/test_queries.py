@@ -4,6 +4,7 @@ import io
 import os
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ import sql
 from analytics import rollups
 from deploy.bench import attempts, queries
 from gateway.domain.reasons import Reason
+from sql import clients, credentials
 from tests.conftest import RunningStore
 
 pytestmark = pytest.mark.slow
@@ -31,7 +33,8 @@ def test_the_bench_of_queries_asks_everything_and_tells_what_it_cost(store: Runn
     assert set(reasons) <= {"", *Reason}
     assert rollups.catch_up(store.writer, now=made.until)
 
-    asking = attempts.Asking(os.getpid(), store.writer, store.reader)
+    connect = partial(clients.async_reader, store.url, store.password(credentials.READER))
+    asking = attempts.Asking(os.getpid(), store.writer, store.reader, connect)
     asked = [queries.ask(asking, case, rounds=1) for case in queries.cases(made.until) if case.name == "24 hours"]
     assert {one.case.question for one in asked} == set(queries.QUESTIONS)
     assert all(one.rows and one.bytes and len(one.times_ms) == 1 for one in asked)
