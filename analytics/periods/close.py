@@ -35,6 +35,9 @@ CORRECTED_MONTHS = 12
 AT_ONCE = ("forbidden", "wrong_state", "reason_missing", "same_person", "not_prepared")
 """Refusals for which no facts have to be gathered."""
 
+INSPECTED = (Step.SIGN, Step.REVIEW, Step.CLOSE)
+"""The steps that ask whether the books agree: facts, rollups and ledgers are compared for the whole month."""
+
 
 class StepRefused(Exception):
     """The machine refused; its answer is in `refused`."""
@@ -101,7 +104,7 @@ class Close:
         early = transition(seen.period, step, actor, Facts(), now=now, reason=reason)
         if isinstance(early, Refused) and early.code in AT_ONCE:
             raise StepRefused(early)
-        drafted, found = self._gather(seen, now)
+        drafted, found = self._gather(seen, now, inspected=step in INSPECTED)
         facts = Facts(
             blockers=found,
             figures=drafted.figures,
@@ -180,10 +183,11 @@ class Close:
             frozen = {name: book.frozen(connection, name) for name in closed}
             return _Seen(period, periods, frozen, trail.broken(connection))
 
-    def _gather(self, seen: _Seen, now: datetime) -> tuple[Draft, tuple[Blocker, ...]]:
+    def _gather(self, seen: _Seen, now: datetime, *, inspected: bool = True) -> tuple[Draft, tuple[Blocker, ...]]:
         with self._client() as client:
             drafted = self._draft(client, seen, now)
-            found = self._inspect(client, drafted.reconciliation.window, now)
+            window = drafted.reconciliation.window
+            found = self._inspect(client, window, now) if inspected else Inspection()
         if seen.trail_broken:
             found = replace(found, faults=(*found.faults, seen.trail_broken))
         return drafted, blockers(drafted.reconciliation, found, now=now)

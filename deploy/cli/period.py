@@ -55,6 +55,41 @@ def reopen(
     _take("reopen", month, config, as_json, reason)
 
 
+@period.command("exceptions", help="What no explanation settles: which line, by how much, what is known, who has it.")
+def exceptions(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
+    """Ask the API, page by page."""
+    settings, wanted = read(config), month_or_current(month, clock.utc_now())
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = ask(settings, "GET", f"/exceptions?month={wanted}&limit=1000&cursor={cursor}")
+        rows, cursor = [*rows, *page["rows"]], page["next"]
+    names = ("exception_id", "variance_class", "amount", "billing_account_id", "day", "model", "token_class")
+    if as_json:
+        emit_json(rows)
+    else:
+        columns = (*names, "owner", "note", "evidence_ref")
+        emit_rows(columns, [[row[name] or "" for name in columns] for row in rows])
+
+
+@period.command("note", help="Give an exception an owner and a note, while the month is not signed.")
+def note(
+    exception_id: Annotated[str, typer.Argument(help="As `tollway period exceptions` shows it.")],
+    owner: Annotated[str, typer.Option("--owner", help='Who looks into it; "" = nobody.')] = "",
+    words: Annotated[str, typer.Option("--note", help="What was found out.")] = "",
+    month: Month = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Both are replaced; the audit trail keeps what they were."""
+    wanted = month_or_current(month, clock.utc_now())
+    found = ask(read(config), "PUT", f"/exceptions/{wanted}/{exception_id}", {"owner": owner, "note": words})
+    if as_json:
+        emit_json(found)
+    else:
+        emit_pairs(found)
+
+
 @period.command("audit", help="Who took which step of a month, when, and at which totals.")
 def audit(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Ask the API."""

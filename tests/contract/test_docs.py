@@ -7,6 +7,10 @@ import grpc
 import pytest
 import yaml
 
+from analytics import pack_check
+from analytics.api import errors as api_errors
+from analytics.periods.machine import Kind as BlockerKind
+from analytics.periods.machine import Step
 from analytics.reconciliation import VarianceClass
 from collector import refusals
 from collector.refusals import Refused
@@ -160,3 +164,20 @@ def test_the_tree_of_refusals_is_drawn_as_it_is() -> None:
     codes = {code.name: code.value[0] for code in grpc.StatusCode}
     ours = {(kind.__name__, kind.http_status, kind.grpc_code) for kind in refusal_tree(Refused) if kind is not Refused}
     assert {(name, int(status), codes[code]) for name, status, code in drawn} == ours
+
+
+API = (ROOT / "deploy" / "docs" / "api.md").read_text("utf-8")
+CLOSE = (ROOT / "deploy" / "docs" / "close.md").read_text("utf-8")
+
+
+def test_the_page_of_the_finance_api_lists_every_code_with_its_status_and_no_other() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", API, re.MULTILINE)
+    assert {(name, int(status)) for status, names in rows for name in re.findall(r"`(\w+)`", names)} == set(
+        api_errors.CODES.items()
+    )
+
+
+def test_the_page_of_the_close_tells_every_blocker_step_and_file() -> None:
+    told = set(re.findall(r"`([\w.]+)`", "\n".join(re.findall(r"^\| ([^|]+) \|", CLOSE, re.MULTILINE))))
+    assert {*BlockerKind, *Step, *pack_check.FILES, "recon.xlsx", "manifest.json"} - told == {"reopen"}
+    assert "`reopen --reason`" in CLOSE
