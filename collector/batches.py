@@ -171,21 +171,3 @@ def halves(batch: Batch, content: SegmentContent) -> tuple[Batch, Batch]:
         return replace(batch, batch_id=f"{batch.batch_id}.{name}", rows=len(mine), dropped=dropped, digest=made_of)
 
     return half("a", kept[:middle], kept[middle:]), half("b", kept[middle:], kept[:middle])
-
-
-def parted(batch: Batch, content: SegmentContent) -> tuple[Batch, Batch] | None:
-    """What of a batch can be read still, and what cannot, where its segment was damaged after it was planned.
-
-    None where there are no two such parts; nor where spans were left out of it, for among records that cannot be read
-    nobody can tell which.
-    """
-    readable = tuple(offset for offset in batch.offsets if offset in content.records)
-    lost = tuple(offset for offset in batch.offsets if offset not in content.records)
-    records = [content.records[offset] for offset in readable]
-    rows = sum(record.spans for record in records)
-    if batch.dropped or not readable or not lost or rows >= batch.rows:
-        return None
-    return (
-        replace(batch, batch_id=f"{batch.batch_id}.a", offsets=readable, rows=rows, digest=fingerprint(records, ())),
-        replace(batch, batch_id=f"{batch.batch_id}.b", offsets=lost, rows=batch.rows - rows),
-    )

@@ -58,6 +58,16 @@ class Horizon:
             self._groups.append((received_ms, sender, list(fresh)))
             self._size += len(fresh)
 
+    def unlearn(self, sender: str, keys: Iterable[bytes]) -> None:
+        """Know these no more: what they are of is lost, and lands if it comes again."""
+        lost = set(keys)
+        self._seen.get(sender, set()).difference_update(lost)
+        for _, whose, group in self._groups:
+            if whose == sender and not lost.isdisjoint(group):
+                before = len(group)
+                group[:] = [key for key in group if key not in lost]
+                self._size -= before - len(group)
+
     def forget(self, now_ms: int) -> None:
         """Drop what is too old or too much, oldest first."""
         while self._groups and (self._groups[0][0] < now_ms - self._horizon_ms or self._size > self._keys_max):

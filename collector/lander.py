@@ -16,6 +16,7 @@ from collector.batches import SegmentContent
 from collector.books import Books
 from collector.horizon import ANYONE, Horizon
 from collector.ledger import Ledger, OpenBatch
+from collector.losses import Lost
 from collector.metrics import LandingMetrics
 from collector.otlp import split_keys
 from collector.parking import Parking
@@ -37,6 +38,10 @@ UNTOLD_MAX = 50_000
 """Rows; beyond it nothing new is planned, so that memory stays bounded while the store does not take them."""
 TIDY_S = 1.0
 """The longest wait: kept segments have to make room in time, though the store be away."""
+
+
+Forget = Callable[[str, bytes | None], None]
+"""Told of a sender's body by its digest, or of perhaps any of the sender's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +80,11 @@ class Lander:
         clocks: Clocks,
         shards: Sequence[str] = (ONE_SERVER,),
         held: Sequence[Segment] = (),
+        forget: Forget = lambda sender, digest: None,
     ) -> None:
         """`held` are the segments on disk of which the ledger has plans; the spool has the others.
 
-        `shards` are the names of those that new batches go to.
+        `shards` are the names of those that new batches go to. `forget` is told of bodies that are lost.
         """
         self._spool = spool
         self._ledger = ledger
@@ -92,8 +98,15 @@ class Lander:
         self._shards = tuple(shards)
         self._clocks = clocks
         self._steps = Steps(
-            store=store, ledger=ledger, parking=parking, books=books, metrics=metrics, now_ms=clocks.now_ms
+            store=store,
+            ledger=ledger,
+            parking=parking,
+            books=books,
+            metrics=metrics,
+            now_ms=clocks.now_ms,
+            forget=self._lost,
         )
+        self._forget = forget
         self._held = {segment.number: segment for segment in held}
         self._works = [Work(one, unsure=True) for one in ledger.state.open.values()]
         self._content: tuple[int, SegmentContent] = (0, SegmentContent())
@@ -220,9 +233,15 @@ class Lander:
             self._books.duplicate(sender, spans)
         for sender, spans in plan.damaged.items():
             self._books.parked(sender, spans)
+            self._forget(sender, None)  # Nobody can tell which; what did land is known by its spans.
         self._works += [Work(OpenBatch(batch)) for batch in plan.batches]
         self._aside_first = True
         self._release_if_ended(segment.number)
+
+    def _lost(self, lost: Lost) -> None:
+        self._horizon.unlearn(lost.sender, lost.keys)
+        for digest in lost.digests:
+            self._forget(lost.sender, digest)
 
     def _settle(self, work: Work, step: Step, now: float) -> None:
         match step:

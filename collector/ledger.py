@@ -8,6 +8,7 @@ The store gets a copy of what is here, a row each (`ledger_rows`), a few seconds
 told, and no file goes before that.
 """
 
+import contextlib
 import logging
 import struct
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
@@ -22,7 +23,8 @@ from collector import ledger_rows
 from collector.batches import Batch
 from collector.books import Account
 from collector.ledger_rows import Key, LedgerRow
-from collector.otlp import KEY_BYTES
+from collector.losses import Lost
+from collector.otlp import KEY_BYTES, split_keys
 from collector.planning import Body, SegmentPlan
 from gateway.domain.segments import SegmentWriter, read_records, record_start, sync_folder
 
@@ -135,14 +137,23 @@ class Ledger:
     """The ledger on disk and what it adds up to. Not thread-safe: the lander owns it."""
 
     def __init__(
-        self, folder: Path, remember: Callable[[SegmentPlan], None], *, now_ms: int, on_disk: Container[int] = ()
+        self,
+        folder: Path,
+        remember: Callable[[SegmentPlan], None],
+        *,
+        now_ms: int,
+        on_disk: Container[int] = (),
+        forget: Callable[[Lost], None] = lambda _: None,
     ) -> None:
-        """Reads what is there, giving each plan to `remember`, oldest first. `on_disk` are the segments not released.
+        """Reads what is there, giving each plan to `remember`, oldest first, and to `forget` what was lost of it since.
+
+        `on_disk` are the segments not released.
 
         Raises OSError.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
+        self._forget = forget
         self.state = LedgerState()
         self.began_ms = now_ms
         """What was received before this, the ledger does not know; Unix milliseconds."""
@@ -188,13 +199,37 @@ class Ledger:
         self._write(Kind.SPLIT, {"batch_id": batch_id, "children": [child.as_json() for child in children]})
         self.state.split(batch_id, children)
 
-    def end(self, batch_id: str, *, stored: Mapping[str, int], parked: int, reason: str = "") -> None:
+    def end(
+        self,
+        batch_id: str,
+        *,
+        stored: Mapping[str, int],
+        parked: int,
+        reason: str = "",
+        lost: Lost | None = None,
+    ) -> None:
         """Enter a batch's end: how many of its spans the store has, by tenant, and how many are parked, and why.
 
-        Raises OSError.
+        `lost` are those among the parked that nobody can read any more. Raises OSError.
         """
-        self._write(Kind.END, {"batch_id": batch_id, "stored": stored, "parked": parked, "reason": reason})
+        entry = {"batch_id": batch_id, "stored": stored, "parked": parked, "reason": reason}
+        if lost:
+            bodies = [digest.hex() for digest in lost.digests]
+            self._write(Kind.END, entry | {"lost": {"sender": lost.sender, "bodies": bodies}}, *lost.keys)
+        else:
+            self._write(Kind.END, entry)
         self.state.end(batch_id, stored=stored, parked=parked, reason=reason)
+
+    def plan_of(self, segment: int) -> SegmentPlan | None:
+        """A segment's plan, read again; None = it is in no file that can be read. Raises OSError."""
+        for file in reversed(self._files):
+            for record in read_records(file.path, START).records if segment in file.segments else ():
+                if record.kind == Kind.PLAN:
+                    with contextlib.suppress(KeyError, TypeError, ValueError, struct.error):
+                        plan = plan_from_json(*split_entry(record.payload))
+                        if plan.segment == segment:
+                            return plan
+        return None
 
     def told(self) -> None:
         """Enter that the store was told of all that is `state.untold`. Raises OSError."""
@@ -288,6 +323,9 @@ class Ledger:
                 self.state.split(entry["batch_id"], [Batch.from_json(child) for child in entry["children"]])
             case Kind.END:
                 enter_end(self.state, entry)
+                if lost := entry.get("lost"):
+                    digests = tuple(bytes.fromhex(digest) for digest in lost["bodies"])
+                    self._forget(Lost(sender=lost["sender"], keys=tuple(split_keys(keys)), digests=digests))
             case Kind.TOLD:
                 self.state.untold.clear()
                 self._untold_since = None

@@ -1,11 +1,12 @@
 """Bodies seen lately, by sender and digest: one that comes again is acknowledged without being kept again.
 
 A resend may arrive while the first is on its way to the disk; then it waits, for it may only be acknowledged once the
-first is safe. Belongs to the event loop alone.
+first is safe. Belongs to the event loop alone, but for `forget`.
 """
 
 import asyncio
 from collections import OrderedDict
+from queue import Empty, SimpleQueue
 
 Key = tuple[str, bytes]
 
@@ -17,15 +18,34 @@ class RecentBodies:
         self._horizon_ms = int(horizon_s * 1000)
         self._bodies_max = bodies_max
         self._safe: OrderedDict[Key, tuple[int, int]] = OrderedDict()
+        self._lost: SimpleQueue[tuple[str, bytes | None]] = SimpleQueue()
         self._on_their_way: dict[Key, asyncio.Future[None]] = {}
 
     def __len__(self) -> int:
         return len(self._safe)
 
+    def forget(self, sender: str, digest: bytes | None = None) -> None:
+        """What that body held is lost, so it is new when it comes again; None = perhaps any of the sender's. From any
+        thread."""
+        self._lost.put((sender, digest))
+
+    def _forget_lost(self) -> None:
+        while True:
+            try:
+                sender, digest = self._lost.get_nowait()
+            except Empty:
+                return
+            if digest is not None:
+                self._safe.pop((sender, digest), None)
+                continue
+            for key in [key for key in self._safe if key[0] == sender]:
+                del self._safe[key]
+
     async def begin(self, key: Key) -> int | None:
         """None = it is new, and `settle` must follow; a number = it is safe already and has that many spans."""
         while (first := self._on_their_way.get(key)) is not None:
             await asyncio.wait([first])
+        self._forget_lost()
         known = self._safe.get(key)
         if known:
             return known[1]

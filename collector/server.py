@@ -30,6 +30,7 @@ from collector.horizon import Horizon
 from collector.intake import Intake
 from collector.lander import Clocks, Lander
 from collector.ledger import Ledger
+from collector.losses import Lost
 from collector.metrics import BooksOnShow, LandingMetrics, ReceiveMetrics
 from collector.otlp import split_keys
 from collector.parking import Parking
@@ -158,6 +159,7 @@ def _open(settings: CollectorSettings) -> _Parts:
         lambda plan: _remember(plan, horizon, recent),
         now_ms=_now_ms(),
         on_disk={segment_number(path) for path in list_segments(spool_folder)},
+        forget=lambda lost: _forget(lost, horizon, recent),
     )
     horizon.forget(_now_ms())
     found = _read_spool(spool_folder, ledger, recent)
@@ -179,6 +181,7 @@ def _open(settings: CollectorSettings) -> _Parts:
         clocks=clocks,
         shards=tuple(settings.cluster.shards) if settings.cluster else (ONE_SERVER,),
         held=found.held,
+        forget=recent.forget,
     )
     metrics = ReceiveMetrics(registry)
     intake = Intake(
@@ -203,6 +206,12 @@ def _remember(plan: SegmentPlan, horizon: Horizon, recent: RecentBodies) -> None
         horizon.add(sender, split_keys(keys), plan.received_ms)
     for body in plan.bodies:
         recent.remember((body.sender, body.digest), spans=body.spans, received_ms=plan.received_ms)
+
+
+def _forget(lost: Lost, horizon: Horizon, recent: RecentBodies) -> None:
+    horizon.unlearn(lost.sender, lost.keys)
+    for digest in lost.digests:
+        recent.forget(lost.sender, digest)
 
 
 def _read_spool(folder: Path, ledger: Ledger, recent: RecentBodies) -> _Found:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, assert_never
 
-from collector.batches import Batch, PayloadLost, SegmentContent, halves, parted, payload
+from collector.batches import Batch, PayloadLost, SegmentContent, halves, payload
 from collector.books import Books
 from collector.ledger import Ledger, OpenBatch
 from collector.ledger_rows import LedgerRow
+from collector.losses import Lost, lost_of, parted, sizes
 from collector.metrics import LandingMetrics
 from collector.parking import Parking
 from collector.store import StoreDown
@@ -83,7 +84,7 @@ class Ended:
 class Halved:
     """Its halves take its place."""
 
-    children: tuple[Batch, Batch]
+    children: tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,16 @@ class Steps:
         books: Books,
         metrics: LandingMetrics,
         now_ms: Callable[[], int],
+        forget: Callable[[Lost], None],
     ) -> None:
+        """`forget` is told of what is known no more, so that it is taken when it comes again."""
         self._store = store
         self._ledger = ledger
         self._parking = parking
         self._books = books
         self._metrics = metrics
         self._now_ms = now_ms
+        self._forget = forget
 
     def step(self, work: Work, content: Callable[[], SegmentContent]) -> Step:
         """One step. `content` reads the batch's segment, where it is needed. Raises OSError from ledger or parking."""
@@ -131,9 +135,10 @@ class Steps:
         try:
             otlp = payload(batch, content())
         except PayloadLost as lost:
-            parts = parted(batch, content())
+            plan = self._ledger.plan_of(batch.segment)
+            parts = parted(batch, content(), sizes(plan))
             if parts is None:
-                return self._park(work, lost.rest, f"{lost}")
+                return self._park(work, lost.rest, f"{lost}", lost=lost_of(plan, batch, content()))
             log.error("batch %s of %d spans: %d can be read still, and land", batch.batch_id, batch.rows, parts[0].rows)
             self._ledger.split(batch.batch_id, parts)
             return Halved(parts)
@@ -213,12 +218,16 @@ class Steps:
         too_many = found.spans > batch.rows
         return self._park(work, otlp, why, Counted({batch.tenant or "": batch.rows}) if too_many else found)
 
-    def _park(self, work: Work, otlp: bytes, reason: str, found: Counted = NOTHING) -> Step:
+    def _park(
+        self, work: Work, otlp: bytes, reason: str, found: Counted = NOTHING, *, lost: Lost | None = None
+    ) -> Step:
         batch = work.open.batch
         parked = batch.rows - found.spans
         log.error("ALARM: batch %s: %d spans are parked: %s", batch.batch_id, parked, reason)
         self._parking.batch(batch, otlp, reason)
-        self._ledger.end(batch.batch_id, stored=found.by_tenant, parked=parked, reason=reason)
+        self._ledger.end(batch.batch_id, stored=found.by_tenant, parked=parked, reason=reason, lost=lost)
+        if lost:
+            self._forget(lost)
         self._books.stored(batch.sender, found.spans)
         self._books.parked(batch.sender, parked)
         self._metrics.batches.labels("parked").inc()

@@ -49,11 +49,6 @@ class Ledger:
         with self._lock:
             self._acknowledged.update(span.ids for span in spans)
 
-    def told_lost(self, spans: Iterable[SpanSent]) -> None:
-        """Whoever acknowledged them says since that they cannot be read any more, and has kept what there is."""
-        with self._lock:
-            self._acknowledged.difference_update(span.ids for span in spans)
-
     @property
     def acknowledged_spans(self) -> int:
         """How many were acknowledged."""

@@ -9,6 +9,7 @@ from collector.books import Books
 from collector.horizon import Horizon
 from collector.lander import Clocks, Lander
 from collector.ledger import Ledger
+from collector.losses import Lost
 from collector.metrics import LandingMetrics
 from collector.otlp import split_keys
 from collector.parking import Parking
@@ -47,6 +48,8 @@ class House:
     time: Time = field(default_factory=Time)
     limits: Limits = LIMITS
     shards: tuple[str, ...] = (ONE_SERVER,)
+    forgotten: list[tuple[str, bytes | None]] = field(default_factory=list)
+    """The bodies that are new again when they come again."""
 
     def __post_init__(self) -> None:
         self.restart()
@@ -55,7 +58,9 @@ class House:
         """Everything in memory is lost."""
         self.horizon = Horizon(horizon_s=self.limits.horizon_s, keys_max=1000)
         on_disk = {segment_number(path) for path in list_segments(self.folder / "spool")}
-        self.ledger = Ledger(self.folder / "ledger", self._remember, now_ms=self.time.now_ms(), on_disk=on_disk)
+        self.ledger = Ledger(
+            self.folder / "ledger", self._remember, now_ms=self.time.now_ms(), on_disk=on_disk, forget=self._unlearn
+        )
         waiting, held = [], []
         self.books = Books(self.ledger.state.accounts)
         for path in list_segments(self.folder / "spool"):
@@ -82,7 +87,11 @@ class House:
             clocks=Clocks(monotonic=self.time.monotonic, now_ms=self.time.now_ms),
             shards=self.shards,
             held=held,
+            forget=lambda sender, digest: self.forgotten.append((sender, digest)),
         )
+
+    def _unlearn(self, lost: Lost) -> None:
+        self.horizon.unlearn(lost.sender, lost.keys)
 
     def _remember(self, plan: SegmentPlan) -> None:
         for sender, blob in plan.keys.items():

@@ -1,6 +1,7 @@
 """Bits that flip on the disk, and writes cut short: caught, set aside with a reason and a count; the rest lands."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from collector.sealed import list_segments
 from collector.settings import Limits
+from collector.sharding import ONE_SERVER
 from gateway.domain.segments import HEADER, Record, read_records
 from tests.collector.emitting import keys
 from tests.collector.house import House
@@ -113,3 +115,56 @@ def test_a_bit_flipped_in_a_segment_whose_landing_was_planned_already_costs_its_
     assert (account.received, account.stored, account.parked, account.pending) == (6, 4, 2, 0)
     assert house.metric("damaged_segments_total") == 1
     assert (house.folder / "parked" / path.name).read_bytes() == flipped
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "another restart"])
+@pytest.mark.parametrize("shards", [(ONE_SERVER,), ("01", "02")], ids=["one server", "two shards"])
+@pytest.mark.parametrize("hit", [0, 1, 2, 3])
+def test_what_was_lost_of_a_planned_segment_lands_when_it_comes_again_and_nothing_of_the_rest_is_parked_or_doubled(
+    tmp_path: Path, hit: int, shards: tuple[str, ...], again: bool
+) -> None:
+    house = House(tmp_path, limits=Limits(free_bytes_min=0, segment_rows_max=9), shards=shards)
+    a, b, c, d, e, f = keys(6)
+    records = [kept(body) for body in ([a, b], [b, c], [d, e, f], [a, f])]
+    house.spool.append(records, now=0.0, now_ms=house.time.now_ms())
+    house.books.received("gateway", 9)
+    house.spool.seal_if_due(0.0)
+    (path,) = list_segments(tmp_path / "spool")
+    house.turn()
+    assert house.ledger.state.open
+    damaged = bytearray(path.read_bytes())
+    damaged[read_records(path).records[hit].offset + 40] ^= 1
+    path.write_bytes(damaged)
+    house.restart()
+    house.turns()
+    lost = ({a, b}, {c}, {d, e, f}, set[bytes]())[hit]
+    assert house.store.landed() == Counter({a, b, c, d, e, f} - lost)
+    account = house.books.accounts()["gateway"]
+    assert (account.stored, account.parked, account.duplicate, account.pending) == (6 - len(lost), len(lost), 3, 0)
+    assert bool(lost) == (("gateway", records[hit].digest) in house.forgotten)
+    if again:
+        house.restart()
+    house.time.s += 60.0
+    for _ in range(2):
+        house.receive(*records)
+        house.turns()
+    assert house.store.landed() == Counter([a, b, c, d, e, f])
+
+
+def test_where_nobody_can_tell_which_body_was_lost_every_body_of_its_sender_is_new_when_it_comes_again(
+    tmp_path: Path,
+) -> None:
+    house, bodies, path, records = filled(tmp_path)
+    segment = house.spool.take(0.0)
+    assert segment
+    house.lander._taken = replace(segment, spans={"gateway": 6})
+    flipped = bytearray(path.read_bytes())
+    flipped[records[1].offset + 40] ^= 1
+    path.write_bytes(flipped)
+    house.turns()
+    assert house.forgotten == [("gateway", None)]
+    house.receive(*map(kept, bodies))
+    house.turns()
+    house.spool.seal_if_due(1e9)
+    house.turns()
+    assert house.store.landed() == Counter(key for body in bodies for key in body)

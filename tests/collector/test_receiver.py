@@ -236,3 +236,14 @@ async def test_bodies_are_remembered_for_the_horizon() -> None:
     assert await recent.begin(("gateway", b"\x01")) == 2
     recent.remember(("gateway", b"newer"), spans=1, received_ms=11_001)
     assert await recent.begin(("gateway", b"\x01")) is None
+
+
+async def test_a_body_that_was_lost_is_new_when_it_comes_again() -> None:
+    recent = remembering(bodies_max=9)
+    for sender, digest in (("a", b"1"), ("a", b"2"), ("b", b"1")):
+        recent.remember((sender, digest), spans=1, received_ms=0)
+    await asyncio.to_thread(recent.forget, "a", b"1")
+    assert [await recent.begin(key) for key in (("a", b"1"), ("a", b"2"), ("b", b"1"))] == [None, 1, 1]
+    await asyncio.to_thread(recent.forget, "b")
+    assert await recent.begin(("b", b"1")) is None
+    assert await recent.begin(("a", b"2")) == 1
