@@ -27,9 +27,9 @@ from analytics.focus.columns import BILLING_PERIOD, COST_AND_USAGE, INVOICE_DETA
 from analytics.focus.cost_and_usage import Charged, Document, Row
 from analytics.manifest import MANIFEST, PackFile
 from analytics.pack import Activity, ControlBroken, Prior, SignOff, Table
-from analytics.reconciliation import evidence
+from analytics.reconciliation import evidence, ledger
 from analytics.reconciliation.grain import Days
-from analytics.reconciliation.month import assemble, attempt_params, days_of, fetch_invoiced
+from analytics.reconciliation.month import assemble, days_of, fetch_invoiced
 from analytics.reconciliation.summary import Reconciliation
 from analytics.reconciliation.variance import total
 from analytics.rfc4180 import render as csv_of
@@ -243,10 +243,10 @@ def _of_store(
     client: Client, month: str, window: Window
 ) -> tuple[Reconciliation, list[Charged], dict[Owner, Activity], dict[str, Document]]:
     invoiced = fetch_invoiced(client, window)
-    attempts = sql.fetch(client, "recon_attempts", **attempt_params(window, by_owner=True))
+    attempts = sql.fetch(client, "recon_attempts", **ledger.question(ledger.around(window), by_owner=True))
     requests = sql.fetch(client, "recon_requests", since=window.since, until=window.until)
     owned = [OwnedGroup(_owner(row), evidence.attempt_group(row)) for row in attempts.iter_rows(named=True)]
-    whole = assemble(month, window, invoiced, [each.attempts for each in owned])
+    whole = assemble(month, window, invoiced, attempts)
     book = rate_cards.book_of(invoiced.cards)
     shares = share_lines(whole.lines, owned, book)
     charged = [Charged(line, share) for line, share in zip(whole.lines, shares, strict=True)]

@@ -48,7 +48,13 @@ def reconcile_lines(
     prices = PriceList(book)
     for group in groups:
         check_cost(group, prices.by_id)
-    grain = Grain(names.resolve(rows, groups, snapshots, book), rows, groups, within)
+    known = names.resolve(
+        ((row.provider, row.account, row.model) for row in rows),
+        ((group.provider, group.account, group.model) for group in groups),
+        snapshots,
+        book,
+    )
+    grain = Grain(known, rows, groups, within)
     return lines_of(rows, groups, reported, grain=grain, prices=prices, within=within)
 
 

@@ -16,6 +16,11 @@ OUTPUT_CEILING_DEFAULT = 16_384
 """Output tokens that an attempt is taken to be capable of when its request gave no bound of its own."""
 
 
+def reference(import_id: str, row: int) -> str:
+    """Where a row is found: `IMPORT:ROW`, with the first digits of the file's hash."""
+    return f"{import_id[:12]}:{row}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledRow:
     """One row of an invoice or cost export."""
@@ -57,7 +62,7 @@ class BilledRow:
     @property
     def reference(self) -> str:
         """Where the row is found: `IMPORT:ROW`."""
-        return f"{self.import_id[:12]}:{self.row}"
+        return reference(self.import_id, self.row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

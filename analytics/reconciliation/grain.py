@@ -53,8 +53,8 @@ class Grain:
         within: Days | None = None,
     ) -> None:
         """A row of several days that begins within the window ends with it; one that begins before is not looked at."""
-        self._known = known
-        self._tiers: set[Payer] = set()
+        self.known = known
+        self.tiers: set[Payer] = set()
         named: dict[Payer, set[str]] = defaultdict(set)
         used: dict[Payer, set[str]] = defaultdict(set)
         spans: dict[tuple[Payer, str], list[tuple[date, date]]] = defaultdict(list)
@@ -63,7 +63,7 @@ class Grain:
             if row.category != USAGE:
                 continue
             if row.processing_tier:
-                self._tiers.add(payer)
+                self.tiers.add(payer)
             if row.region:
                 named[payer].add(row.region)
             end = row.day + row.days * DAY
@@ -73,20 +73,20 @@ class Grain:
                 spans[payer, known.of(row.provider, row.account, row.model)].append((row.day, end))
         for group in groups:
             used[group.provider, group.account].add(group.region)
-        self._regions = {payer for payer, regions in named.items() if regions & used[payer]}
+        self.regions = {payer for payer, regions in named.items() if regions & used[payer]}
         self._periods = {key: _united(found) for key, found in spans.items()}
 
     def of(self, fact: BilledRow | AttemptGroup | Reported) -> Cell:
         """The cell of a row, a group of attempts or a report."""
         payer = (fact.provider, fact.account)
-        model = self._known.of(fact.provider, fact.account, fact.model)
+        model = self.known.of(fact.provider, fact.account, fact.model)
         first, end = self._period(payer, model, fact.day)
         return Cell(
             *payer,
             first,
             model,
-            fact.processing_tier if payer in self._tiers else "",
-            fact.region if payer in self._regions else "",
+            fact.processing_tier if payer in self.tiers else "",
+            fact.region if payer in self.regions else "",
             (end - first).days,
         )
 

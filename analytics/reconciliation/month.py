@@ -1,6 +1,6 @@
 """A month reconciled from the store: fetch, run the pure core, sum up. The async twin differs in the fetch alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +10,10 @@ from clickhouse_connect.driver.client import Client
 
 import sql
 from analytics import rate_cards
-from analytics.reconciliation import evidence
-from analytics.reconciliation.core import reconcile_lines
-from analytics.reconciliation.documents import INVOICE, settle
-from analytics.reconciliation.facts import OUTPUT_CEILING_DEFAULT, AttemptGroup
-from analytics.reconciliation.grain import DAY, Days
+from analytics.reconciliation import evidence, ledger
+from analytics.reconciliation.documents import INVOICE
+from analytics.reconciliation.frames import reconcile_frames
+from analytics.reconciliation.grain import Days
 from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.reconciliation.summary import Coverage, Reconciliation, summarise
 from analytics.windows import Window, begun_month
@@ -33,22 +32,23 @@ class Invoiced:
 def reconcile_month(client: Client, month: str, *, now: datetime, policy: Policy = FOCUS) -> Reconciliation:
     """Reconcile a UTC month such as "2026-11". Raises MonthInvalid for a month that has not begun at `now`."""
     window = begun_month(month, now=now)
-    attempts = sql.fetch(client, "recon_attempts", **attempt_params(window))
-    return assemble(month, window, fetch_invoiced(client, window), groups_of(attempts), policy)
+    invoiced = fetch_invoiced(client, window)
+    attempts = ledger.fetch(client, window, rate_cards.book_of(invoiced.cards))
+    return assemble(month, window, invoiced, attempts, policy)
 
 
 async def areconcile_month(client: AsyncClient, month: str, *, now: datetime, policy: Policy = FOCUS) -> Reconciliation:
     """As reconcile_month."""
     window = begun_month(month, now=now)
     span = {"since": window.since, "until": window.until}
-    attempts = await sql.afetch(client, "recon_attempts", **attempt_params(window))
     invoiced = Invoiced(
         billed=await sql.afetch(client, "recon_billed", **span),
         coverage=await sql.afetch(client, "recon_coverage", **span),
         snapshots=await sql.afetch(client, "recon_snapshots", **span),
         cards=await sql.afetch(client, "rate_card_current"),
     )
-    return assemble(month, window, invoiced, groups_of(attempts), policy)
+    attempts = await ledger.afetch(client, window, rate_cards.book_of(invoiced.cards))
+    return assemble(month, window, invoiced, attempts, policy)
 
 
 def fetch_invoiced(client: Client, window: Window) -> Invoiced:
@@ -62,46 +62,28 @@ def fetch_invoiced(client: Client, window: Window) -> Invoiced:
     )
 
 
-def attempt_params(window: Window, *, by_owner: bool = False) -> dict[str, object]:
-    """The parameters of recon_attempts: the window and a day on either side, over whose edges usage may be billed."""
-    return {
-        "since": window.since - DAY,
-        "until": window.until + DAY,
-        "output_ceiling": OUTPUT_CEILING_DEFAULT,
-        "by_owner": by_owner,
-    }
-
-
-def groups_of(frame: pl.DataFrame) -> list[AttemptGroup]:
-    """The attempts as the core takes them."""
-    return [evidence.attempt_group(row) for row in frame.iter_rows(named=True)]
-
-
 def days_of(window: Window) -> Days:
     """The UTC days of a month's window."""
     return Days(window.since.date(), window.until.date())
 
 
 def assemble(
-    month: str, window: Window, invoiced: Invoiced, groups: Sequence[AttemptGroup], policy: Policy = FOCUS
+    month: str, window: Window, invoiced: Invoiced, attempts: pl.DataFrame, policy: Policy = FOCUS
 ) -> Reconciliation:
     """The reconciliation from what was fetched. Raises IdentityBroken when totals do not agree."""
-    within = days_of(window)
-    settled = settle(evidence.documents(invoiced.billed, policy))
-    lines = reconcile_lines(
-        settled.billed,
-        groups,
+    matched = reconcile_frames(
+        invoiced.billed,
+        attempts,
         rate_cards.book_of(invoiced.cards),
         evidence.snapshots(invoiced.snapshots),
-        settled.reported,
-        within,
+        policy=policy,
+        within=days_of(window),
     )
     return summarise(
         month,
         window,
-        lines=lines,
-        billed=[row for row in settled.billed if row.correction or within.holds(row.day)],
-        groups=[group for group in groups if within.holds(group.day)],
+        lines=matched.lines,
+        ledger=matched.ledger,
         coverage=_coverage(invoiced.coverage.iter_rows()),
         policy=policy,
     )

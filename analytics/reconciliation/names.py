@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from analytics.reconciliation.facts import AttemptGroup, BilledRow, Snapshot
+from analytics.reconciliation.facts import Snapshot
 from gateway.domain.rate_card import RateBook
 
 SNAPSHOT = re.compile(r"(?P<model>.+)-20\d\d-\d\d-\d\d")
@@ -31,18 +31,24 @@ class ModelNames:
         return self._canonical.get(((provider, account), name), name)
 
 
+Named = tuple[str, str, str]
+"""(provider, account, model)."""
+
+
 def resolve(
-    billed: Iterable[BilledRow], attempts: Iterable[AttemptGroup], snapshots: Iterable[Snapshot], book: RateBook
+    billed: Iterable[Named], attempts: Iterable[Named], snapshots: Iterable[Snapshot], book: RateBook
 ) -> ModelNames:
-    """Join the names by what answers said. The one kept is a model asked for, one with a card before one without."""
+    """Join the names billed by what answers to attempts said.
+
+    The one kept is a model asked for, one with a card before one without. `attempts` are those that were sent.
+    """
     names_billed: dict[Payer, set[str]] = defaultdict(set)
     names_asked: dict[Payer, set[str]] = defaultdict(set)
     asked_by_answer: dict[Payer, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for row in billed:
-        names_billed[row.provider, row.account].add(row.model)
-    for group in attempts:
-        if group.sent:
-            names_asked[group.provider, group.account].add(group.model)
+    for provider, account, model in billed:
+        names_billed[provider, account].add(model)
+    for provider, account, model in attempts:
+        names_asked[provider, account].add(model)
     for seen in snapshots:
         asked_by_answer[seen.provider, seen.account][seen.response_model].add(seen.model)
     carded = {(card.provider, card.model) for card in book.cards}

@@ -1,5 +1,6 @@
 """A month's lines summed up: by account and in total, with the checks that nothing was lost on the way. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +22,38 @@ class Coverage:
     import_id: str
     currency: str
     days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What both sides of a month come to, told by other ways than its lines."""
+
+    billed: Decimal
+    metered: Decimal | None
+    """By the store's own arithmetic; None = it does not say of each group."""
+    unmeasured: Mapping[tuple[str, str], int]
+    """Attempts that may be billed and whose final usage never arrived, by provider and account."""
+    unpriced: Mapping[tuple[str, str], int]
+    """Measured attempts that no card prices."""
+
+    @classmethod
+    def of(cls, billed: Iterable[BilledRow], groups: Iterable[AttemptGroup]) -> "Ledger":
+        """That of these rows and groups."""
+        sent = [group for group in groups if group.sent]
+        metered = [group.cost_usd for group in sent if group.metered]
+        unmeasured: dict[tuple[str, str], int] = defaultdict(int)
+        unpriced: dict[tuple[str, str], int] = defaultdict(int)
+        for group in sent:
+            payer = (group.provider, group.account)
+            unmeasured[payer] += group.unmeasured
+            if group.completeness is Completeness.MEASURED and not group.priced:
+                unpriced[payer] += group.attempts
+        return cls(
+            billed=total(row.amount for row in billed),
+            metered=None if None in metered else total(cost for cost in metered if cost is not None),
+            unmeasured=unmeasured,
+            unpriced=unpriced,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,25 +121,26 @@ def summarise(
     window: Window,
     *,
     lines: Sequence[Line],
-    billed: Sequence[BilledRow],
-    groups: Sequence[AttemptGroup],
+    ledger: Ledger,
     coverage: Sequence[Coverage],
     policy: Policy = FOCUS,
 ) -> Reconciliation:
     """Sum the lines up. Raises IdentityBroken unless they hold all that was billed and all that the store metered."""
     invoiced, metered = total(line.invoiced for line in lines), total(line.metered for line in lines)
-    _agree("billed rows", total(row.amount for row in billed), "their lines", invoiced)
-    stored = total(g.cost_usd for g in groups if g.metered and g.cost_usd is not None)
-    if all(g.cost_usd is not None for g in groups if g.metered):
-        _agree("the store's metered cost", stored, "that of the lines", metered)
+    _agree("billed rows", ledger.billed, "their lines", invoiced)
+    if ledger.metered is not None:
+        _agree("the store's metered cost", ledger.metered, "that of the lines", metered)
     classes = by_class(lines)
     _agree("the classes", total(classes.values()), "invoiced minus metered", EXACT.subtract(invoiced, metered))
-    payers = {(line.provider, line.account) for line in lines} | {(c.provider, c.account) for c in coverage}
+    by_payer: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        by_payer[line.provider, line.account].append(line)
+    payers = by_payer.keys() | {(c.provider, c.account) for c in coverage}
     return Reconciliation(
         month=month,
         window=window,
         lines=tuple(lines),
-        accounts=tuple(_account(payer, lines, groups, coverage, policy) for payer in sorted(payers)),
+        accounts=tuple(_account(payer, by_payer[payer], ledger, coverage, policy) for payer in sorted(payers)),
         invoiced=invoiced,
         metered=metered,
         by_class=classes,
@@ -118,14 +152,12 @@ def summarise(
 
 def _account(
     payer: tuple[str, str],
-    lines: Sequence[Line],
-    groups: Sequence[AttemptGroup],
+    mine: Sequence[Line],
+    ledger: Ledger,
     coverage: Sequence[Coverage],
     policy: Policy,
 ) -> Account:
-    mine = [line for line in lines if (line.provider, line.account) == payer]
     covered = [c for c in coverage if (c.provider, c.account) == payer]
-    attempts = [g for g in groups if (g.provider, g.account) == payer and g.sent]
     classes = by_class(mine)
     rows = sum(line.billed_rows for line in mine)
     invoiced = total(line.invoiced for line in mine)
@@ -142,8 +174,8 @@ def _account(
         unexplained_gross=unexplained_gross(mine),
         status=_status(unexplained_gross(mine), tolerated) if covered else "no_invoice",
         invoiced_days=sum(c.days for c in covered),
-        unmeasured=sum(g.unmeasured for g in attempts),
-        unpriced=sum(g.attempts for g in attempts if g.completeness is Completeness.MEASURED and not g.priced),
+        unmeasured=ledger.unmeasured.get(payer, 0),
+        unpriced=ledger.unpriced.get(payer, 0),
         import_ids=tuple(sorted(c.import_id for c in covered)),
     )
 

@@ -1,6 +1,7 @@
 -- The attempts of a window that a vendor may bill, by account, model, UTC day, processing tier, region, how they ended and
 -- the card that rated them, and where `by_owner` is asked for by who caused them: what a reconciliation takes for evidence,
--- and what an invoiced amount is given back by. Only groups with attempts have a row.
+-- and what an invoiced amount is given back by. Only groups with attempts have a row. Where `unmetered_only` is asked for,
+-- those that are not metered: without the vendor's final usage, or of a `provider/model` in `unpriced` and without a price.
 SELECT
     if({by_owner:Bool}, rated.tenant, '')          AS tenant,
     if({by_owner:Bool}, rated.alias, '')           AS alias,
@@ -33,6 +34,9 @@ SELECT
 FROM tollway.rated_attempts AS rated
 WHERE billable
   AND started_at >= {since:DateTime64(9, 'UTC')} AND started_at < {until:DateTime64(9, 'UTC')}
+  AND (NOT {unmetered_only:Bool} OR completeness != 'measured'
+       OR (notEmpty({unpriced:Array(String)}) AND has({unpriced:Array(String)}, concat(provider, '/', model))
+           AND rated.unpriced))
   -- A response that was left to run or whose stream was cut: what the vendor told later, when it was looked at, is what it
   -- bills.
   AND NOT ((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (

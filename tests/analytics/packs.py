@@ -12,7 +12,7 @@ from analytics.focus import cost_and_usage
 from analytics.focus.cost_and_usage import Charged, Document
 from analytics.pack import Activity, Table
 from analytics.reconciliation import AttemptGroup, BilledRow, reconcile_lines
-from analytics.reconciliation.summary import Coverage, summarise
+from analytics.reconciliation.summary import Coverage, Ledger, summarise
 from analytics.reconciliation.variance import total
 from analytics.windows import month_window
 from gateway.domain.rate_card import RateBook
@@ -43,7 +43,7 @@ def draft(
     window = month_window(MONTH)
     lines = reconcile_lines(came, groups, BOOK)
     covered = [Coverage("openai", "org-main", IMPORT, "USD", 30)]
-    whole = summarise(MONTH, window, lines=lines, billed=came, groups=groups, coverage=covered)
+    whole = summarise(MONTH, window, lines=lines, ledger=Ledger.of(came, groups), coverage=covered)
     owned = [OwnedGroup(GLOBEX if number else ACME, each) for number, each in enumerate(groups)]
     shares = share_lines(lines, owned, BOOK)
     did = {ACME: Activity(tokens=dict.fromkeys(TokenClass, 0), metered=total(line.metered for line in lines))}

@@ -13,7 +13,7 @@ from analytics.allocation import NOBODY, OwnedGroup, Owner, allocate_lines
 from analytics.pack import ControlBroken
 from analytics.reconciliation import reconcile_lines
 from analytics.reconciliation.policy import focus_tolerance
-from analytics.reconciliation.summary import summarise
+from analytics.reconciliation.summary import Ledger, summarise
 from analytics.reconciliation.variance import IdentityBroken, total
 from analytics.rfc4180 import render
 from analytics.windows import month_window
@@ -33,7 +33,7 @@ def test_the_controls_hold_for_any_month_and_the_files_are_the_same_twice(month,
     rows, groups, book, seen = month
     owned = [OwnedGroup(data.draw(st.sampled_from([ACME, GLOBEX])), each) for each in groups]
     lines = reconcile_lines(rows, groups, book, seen)
-    whole = summarise(*MONTH, lines=lines, billed=rows, groups=groups, coverage=[])
+    whole = summarise(*MONTH, lines=lines, ledger=Ledger.of(rows, groups), coverage=[])
     metered = {
         owner: pack.Activity(tokens={}, metered=total(line.metered for line in lines) if owner == ACME else Decimal(0))
         for owner in (ACME, GLOBEX)
@@ -47,7 +47,7 @@ def test_the_controls_hold_for_any_month_and_the_files_are_the_same_twice(month,
 def a_month():
     rows, groups, book = [billed("0.0106", 1000)], [group(tokens=Usage(output=1000))], RateBook([card()])
     lines = reconcile_lines(rows, groups, book)
-    whole = summarise(*MONTH, lines=lines, billed=rows, groups=groups, coverage=[])
+    whole = summarise(*MONTH, lines=lines, ledger=Ledger.of(rows, groups), coverage=[])
     owners = pack.by_alias_tenant(
         allocate_lines(lines, [OwnedGroup(ACME, groups[0])], book),
         {ACME: pack.Activity(tokens={}, metered=whole.metered)},
@@ -73,13 +73,13 @@ def test_billed_rows_that_no_line_holds_stop_the_summary():
     rows, groups = [billed("0.0006", 1000)], [group(tokens=Usage(output=1000))]
     lines = reconcile_lines(rows, groups, RateBook([card()]))
     with pytest.raises(IdentityBroken, match=r"billed rows sum to 0\.0012, their lines to 0\.0006"):
-        summarise(*MONTH, lines=lines, billed=rows * 2, groups=groups, coverage=[])
+        summarise(*MONTH, lines=lines, ledger=Ledger.of(rows * 2, groups), coverage=[])
 
 
 def test_metered_cost_that_no_line_holds_stops_the_summary():
     groups = [replace(group(tokens=Usage(output=1000)), cost_usd=Decimal("0.0006"))]
     with pytest.raises(IdentityBroken, match="the store's metered cost"):
-        summarise(*MONTH, lines=[], billed=[], groups=groups, coverage=[])
+        summarise(*MONTH, lines=[], ledger=Ledger.of([], groups), coverage=[])
 
 
 @pytest.mark.parametrize(("rows", "usd"), [(0, "1"), (5, "1"), (40_000, "1"), (40_401, "1.005"), (1_000_000, "5")])

@@ -10,8 +10,8 @@ from analytics import rate_cards
 from analytics.invoices import import_file
 from analytics.reconciliation import Line, VarianceClass, reconcile_lines, reconcile_month
 from analytics.reconciliation.grain import Days
-from analytics.reconciliation.policy import FOCUS, Policy
-from analytics.reconciliation.summary import Coverage, Reconciliation, summarise
+from analytics.reconciliation.policy import Policy
+from analytics.reconciliation.summary import Coverage, Ledger, Reconciliation, summarise
 from analytics.reconciliation.variance import total
 from analytics.windows import month_window
 from deploy.demo.vendor import focus
@@ -73,7 +73,7 @@ def reconciled(faults: Sequence[Injection]) -> tuple[Reconciliation, list[Confes
     found = reconcile_lines(billed, groups, RateBook(month.CARDS), within=WITHIN)
     coverage = [Coverage("openai", "org-main", "file", "USD", 30)]
     window = month_window("2026-11")
-    whole = summarise("2026-11", window, lines=found, billed=billed, groups=groups, coverage=coverage, policy=FOCUS)
+    whole = summarise("2026-11", window, lines=found, ledger=Ledger.of(billed, groups), coverage=coverage)
     return whole, confessed, rows
 
 
