@@ -8,6 +8,7 @@ import random
 from struct import Struct
 
 from gateway.domain import attributes as names
+from gateway.domain.ids import SpanId, TraceId, attempt_id, request_id
 from gateway.telemetry.protobuf import Key, message
 
 SPANS = 200
@@ -63,19 +64,21 @@ class Requests:
 
     def _span(self) -> bytes:
         draw = self._dice.random
-        ids, digits = os.urandom(32), os.urandom(40).hex()
+        raw, answer = os.urandom(32), os.urandom(12).hex()
+        trace, span, parent = raw[:16], raw[16:24], raw[24:]
+        trace_id = TraceId(trace.hex())
         self._at_ns += STEP_NS
         lasted_s = 0.2 + 3 * draw()
         return b"".join(
             (
                 _FRAME.pack(
-                    b"\x0a\x10", ids[:16], b"\x12\x08", ids[16:24], b"\x22\x08", ids[24:],
+                    b"\x0a\x10", trace, b"\x12\x08", span, b"\x22\x08", parent,
                     b"\x39", self._at_ns, b"\x41", self._at_ns + int(1e9 * lasted_s),
                 ),
                 self._routes[int(40 * draw())],
-                _ATTEMPT.text(digits[:32]),
-                _REQUEST.text(f"req_{digits[32:56]}"),
-                _RESPONSE.text(f"chatcmpl-{digits[56:]}"),
+                _ATTEMPT.text(attempt_id(trace_id, SpanId(span.hex()))),
+                _REQUEST.text(request_id(trace_id, SpanId(parent.hex()))),
+                _RESPONSE.text(f"chatcmpl-{answer}"),
                 _QUEUE.double(draw() / 100),
                 _FIRST.double(lasted_s / 4),
                 _INPUT.integer(100 + int(8000 * draw())),

@@ -45,13 +45,19 @@ def _digits(count: int) -> str:
         return digits[:count]
 
 
-def new_attempt_id() -> AttemptId:
-    """A fresh attempt id: 128 random bits as 32 hexadecimal digits."""
-    return AttemptId(_digits(32))
+def attempt_id(trace_id: TraceId, span_id: SpanId) -> AttemptId:
+    """The id of the attempt that is that span: 32 hexadecimal digits, of which the last 16 are the span's own, which we
+    make at random whatever trace a client names. Being made of the two it need not be stored beside them."""
+    return AttemptId(trace_id[:16] + span_id)
+
+
+def request_id(trace_id: TraceId, span_id: SpanId) -> RequestId:
+    """The id of a request that did not name itself, made of the span of its operation in the same way."""
+    return RequestId(f"req_{trace_id[-8:]}{span_id}")
 
 
 def new_request_id() -> RequestId:
-    """A fresh request id for a client that sent none: 96 random bits."""
+    """A fresh request id where there is no span to make it of: 96 random bits."""
     return RequestId("req_" + _digits(32)[:24])
 
 

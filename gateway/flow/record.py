@@ -15,7 +15,7 @@ from gateway.domain.ids import (
     TenantId,
     TierName,
     UpstreamId,
-    new_attempt_id,
+    attempt_id,
     new_span_id,
 )
 from gateway.domain.rate_card import RateCard, processing_tier
@@ -49,9 +49,9 @@ class RequestRecord:
         self.tenant = TenantId(arrival.tenant.name)
         """Whose request it is."""
         self.began = clock.monotonic()
-        self.request_id = arrival.request_id()
         self.trace_id, self._client_span = arrival.trace()
         self._span_id: SpanId = new_span_id()
+        self.request_id = arrival.request_id(self.trace_id, self._span_id)
         self.session = arrival.session()
         self.attempts = 0
         self.sent_again: Reason | None = None
@@ -73,10 +73,11 @@ class RequestRecord:
         endpoint = at or self._plane.upstreams[rung.upstream].endpoint
         upstream, card = endpoint.upstream, self.card(rung)
         index, self.attempts = self.attempts, self.attempts + 1
+        span_id = new_span_id()
         return Intent(
-            attempt_id=new_attempt_id(),
+            attempt_id=attempt_id(self.trace_id, span_id),
             trace_id=self.trace_id,
-            span_id=new_span_id(),
+            span_id=span_id,
             parent_span_id=self._span_id,
             started_at=self._unix_nanos(clock.monotonic()),
             tenant=self.tenant,

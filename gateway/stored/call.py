@@ -52,9 +52,9 @@ class Call:
         self._arrival = arrival = Arrival(
             tenant, request.headers.raw, dict(request.headers.raw), b"", self._started_ns, Kind.CHAT
         )
-        self.request_id = arrival.request_id()
         self.trace_id, self._client_span = arrival.trace()
         self.span_id = new_span_id()
+        self.request_id = arrival.request_id(self.trace_id, self.span_id)
         self._booked = self._entered = False
         self.vendors = plane.stored.vendors_of(tenant.name)
         self.body_read = asyncio.Event()

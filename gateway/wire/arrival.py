@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config import Tenant
-from gateway.domain.ids import RequestId, TraceId, new_request_id, new_trace_id
+from gateway.domain import ids
+from gateway.domain.ids import RequestId, SpanId, TraceId, new_request_id, new_trace_id
 from gateway.wire.kinds import Kind
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -30,14 +31,13 @@ class Arrival:
     """Unix nanoseconds when its head was read."""
     kind: Kind = Kind.CHAT
 
-    def request_id(self) -> RequestId:
-        """The client's `x-request-id` if it sent one that fits a header and a column, else one of ours."""
-        return request_id(self.named)
+    def request_id(self, trace_id: TraceId, span_id: SpanId) -> RequestId:
+        """The client's `x-request-id` if it sent one that fits a header and a column, else its operation's span's."""
+        return named_by_client(self.named) or ids.request_id(trace_id, span_id)
 
     def names_itself(self) -> bool:
         """Whether the client sent an `x-request-id` of its own that fits."""
-        sent = self.named.get(b"x-request-id")
-        return sent is not None and fits(sent)
+        return named_by_client(self.named) is not None
 
     def trace(self) -> tuple[TraceId, str]:
         """The trace to join and the client's span in it; a new trace and "" without a valid `traceparent`.
@@ -72,10 +72,15 @@ def fits(sent: bytes) -> bool:
     return _REQUEST_ID.fullmatch(sent) is not None
 
 
-def request_id(named: dict[bytes, bytes]) -> RequestId:
-    """See Arrival.request_id."""
+def named_by_client(named: dict[bytes, bytes]) -> RequestId | None:
+    """The client's own `x-request-id`; None = it sent none that fits."""
     sent = named.get(b"x-request-id")
-    return RequestId(sent.decode()) if sent is not None and fits(sent) else new_request_id()
+    return RequestId(sent.decode()) if sent is not None and fits(sent) else None
+
+
+def request_id(named: dict[bytes, bytes]) -> RequestId:
+    """The id of a request that has no operation: the client's, else one of ours."""
+    return named_by_client(named) or new_request_id()
 
 
 class Client(Protocol):

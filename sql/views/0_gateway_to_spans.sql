@@ -31,10 +31,10 @@ WITH
     ] AS names,
     1000000000000 AS count_max  -- no attempt has more tokens; a larger count is a fault, and money times it could overflow
 SELECT
-    attempt_id,
-    lower(hex(span.trace_id)) AS trace_id,
-    lower(hex(span.span_id)) AS span_id,
-    lower(hex(span.parent_span_id)) AS parent_span_id,
+    if(has_told_id, '', own_id) AS attempt_id,
+    trace AS trace_id,
+    own_span AS span_id,
+    parent_span AS parent_span_id,
     span.name AS name,
     toUInt8(span.kind + if(position(batch_id, '~') > 0, 128, 0)) AS kind,  -- Hidden: it is to take another's place.
     fromUnixTimestamp64Nano(toInt64(span.start_time_unix_nano), 'UTC') AS started_at,
@@ -44,7 +44,7 @@ SELECT
     texts[indexOf(codes, 3)] AS alias,
     texts[indexOf(codes, 4)] AS tier,
     texts[indexOf(codes, 5)] AS session,
-    texts[indexOf(codes, 6)] AS request_id,
+    if(has_told_request, '', said_request) AS request_id,
     texts[indexOf(codes, 7)] AS upstream,
     texts[indexOf(codes, 8)] AS provider,
     texts[indexOf(codes, 9)] AS account,
@@ -74,8 +74,6 @@ SELECT
     texts[indexOf(codes, 24)] AS cache_status,
     doubles[indexOf(codes, 58)] AS queue_seconds,
     if(has(codes, 59), doubles[indexOf(codes, 59)], NULL) AS first_token_seconds,
-    if(span.end_time_unix_nano > span.start_time_unix_nano,
-       (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9, 0) AS duration_seconds,
     has(codes, 44) AS stream,  -- written where it holds
     lists[indexOf(codes, 25)][1] AS finish_reason,
     texts[indexOf(codes, 26)] AS error_type,
@@ -85,7 +83,7 @@ SELECT
     texts[indexOf(codes, 28)] AS user_agent,
     toUInt64(counts[indexOf(codes, 53)]) AS request_bytes,
     toUInt64(counts[indexOf(codes, 54)]) AS max_output_tokens,
-    span.kind = 3 AND attempt_id != '' AND ended != 'refused' AS billable,
+    span.kind = 3 AND own_id != '' AND ended != 'refused' AS billable,
     service,
     batch_id,
     fromUnixTimestamp64Milli(received_at_ms, 'UTC') AS received_at,
@@ -93,7 +91,7 @@ SELECT
     texts[indexOf(codes, 29)] AS route,
     texts[indexOf(codes, 30)] AS tool_format,
     toUInt32(counts[indexOf(codes, 55)]) AS batch_window_ms,
-    if(attempt_id = '', 0, greatest(toUInt32(counts[indexOf(codes, 56)]), 1)) AS batch_size,
+    if(own_id = '', 0, greatest(toUInt32(counts[indexOf(codes, 56)]), 1)) AS batch_size,
     texts[indexOf(codes, 31)] AS shared_attempt_id,
     toDecimal128OrNull(texts[indexOf(codes, 32)], 18) AS saved_usd,
     texts[indexOf(codes, 33)] AS service_tier,
@@ -113,7 +111,8 @@ SELECT
     texts[indexOf(codes, 65)] AS answer_fault,
     texts[indexOf(codes, 66)] AS feedback_verdict,
     texts[indexOf(codes, 67)] AS feedback_reason,
-    if(has(codes, 68), doubles[indexOf(codes, 68)], NULL) AS feedback_score
+    if(has(codes, 68), doubles[indexOf(codes, 68)], NULL) AS feedback_score,
+    toUInt8(has_told_id) + if(has_told_request, if(span.kind = 2, 4, 2), 0) AS derived
 FROM
 ( -- judged
 SELECT *, known != 'unknown' AS given
@@ -129,12 +128,19 @@ SELECT
         OR cached + written > input
         OR thought > generated
         OR written_1h > written
-        OR (claimed = 'measured' AND NOT counted) AS contradictory
+        OR (claimed = 'measured' AND NOT counted) AS contradictory,
+    -- What the views make again of the other ids is not stored.
+    own_id != '' AND own_id = concat(substring(trace, 1, 16), own_span) AS has_told_id,
+    said_request = concat('req_', substring(trace, 25), if(span.kind = 2, own_span, parent_span)) AS has_told_request
 FROM
 ( -- read
 SELECT
     *,
-    texts[indexOf(codes, 1)] AS attempt_id,
+    lower(hex(span.trace_id)) AS trace,
+    lower(hex(span.span_id)) AS own_span,
+    lower(hex(span.parent_span_id)) AS parent_span,
+    texts[indexOf(codes, 1)] AS own_id,
+    texts[indexOf(codes, 6)] AS said_request,
     texts[indexOf(codes, 2)] AS claimed_tenant,
     texts[indexOf(codes, 21)] AS claimed,
     multiIf(has(codes, 17), texts[indexOf(codes, 17)], has(codes, 18), texts[indexOf(codes, 18)],

@@ -210,10 +210,10 @@ WITH
     ['invoke_agent', 'create_agent', 'invoke_workflow', 'agent', 'chain', 'workflow', 'agent_step', 'plan'] AS parent_names,
     1000000000000 AS count_max  -- no attempt has more tokens; a larger count is a fault, and money times it could overflow
 SELECT
-    own_id AS attempt_id,
-    lower(hex(span.trace_id)) AS trace_id,
-    lower(hex(span.span_id)) AS span_id,
-    lower(hex(span.parent_span_id)) AS parent_span_id,
+    if(has_told_id, '', own_id) AS attempt_id,
+    trace AS trace_id,
+    own_span AS span_id,
+    parent_span AS parent_span_id,
     span.name AS name,
     toUInt8(span.kind + if(position(batch_id, '~') > 0, 128, 0)) AS kind,  -- Hidden: it is to take another's place.
     fromUnixTimestamp64Nano(toInt64(span.start_time_unix_nano), 'UTC') AS started_at,
@@ -225,7 +225,7 @@ SELECT
     multiIf(w[5] != '', w[5],
             conversation != '',
             substring(lower(hex(SHA256(concat(owner, '\0', conversation)))), 1, 32), '') AS session,
-    if(w[6] != '', w[6], w[7]) AS request_id,
+    multiIf(has_told_request, '', w[6] != '', w[6], w[7]) AS request_id,
     w[8] AS upstream,
     if(own_id != '' OR own_scope != '', w[27],
        transform(bare_provider, provider_spellings.1, provider_spellings.2, bare_provider)) AS provider,
@@ -268,8 +268,6 @@ SELECT
              if(w[39] = '', NULL, dateDiff('microsecond', started_at,
                 parseDateTime64BestEffortOrNull(trim(BOTH '"' FROM w[39]), 6, 'UTC')) / 1e6)
     ) AS first_token_seconds,
-    if(span.end_time_unix_nano > span.start_time_unix_nano,
-       (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9, 0) AS duration_seconds,
     if(w[34] = '' AND parameters != '', JSONExtractBool(parameters, 'stream'),
        lower(w[34]) IN ('true', '1')) AS stream,
     -- Some send a list, or a text, as JSON.
@@ -323,7 +321,8 @@ SELECT
     if(own_id = '', '', w[79]) AS answer_fault,
     own_verdict AS feedback_verdict,
     if(own_verdict = '', '', w[81]) AS feedback_reason,
-    if(own_verdict = '', NULL, toFloat64OrNull(w[82])) AS feedback_score
+    if(own_verdict = '', NULL, toFloat64OrNull(w[82])) AS feedback_score,
+    toUInt8(has_told_id) + if(has_told_request, if(span.kind = 2, 4, 2), 0) AS derived
 FROM
 ( -- read
 SELECT
@@ -429,7 +428,13 @@ SELECT
     own_id = '' AND own_scope = '' AND own_verdict = ''
         AND NOT (bound_tenant = '' AND span.kind = 2
                  AND arrayExists(k -> startsWith(k, 'tollway.'), span.attributes.key)) AS is_foreign,
-    if(bound_tenant != '', bound_tenant, w[2]) AS owner
+    if(bound_tenant != '', bound_tenant, w[2]) AS owner,
+    lower(hex(span.trace_id)) AS trace,
+    lower(hex(span.span_id)) AS own_span,
+    lower(hex(span.parent_span_id)) AS parent_span,
+    -- What the views make again of the other ids is not stored.
+    own_id != '' AND own_id = concat(substring(trace, 1, 16), own_span) AS has_told_id,
+    NOT is_foreign AND w[6] = concat('req_', substring(trace, 25), if(span.kind = 2, own_span, parent_span)) AS has_told_request
 FROM
 ( -- sorted
 SELECT

@@ -275,6 +275,26 @@ def test_counts_that_cannot_be_are_unknown_by_either_way(store: RunningStore) ->
     }
 
 
+def test_an_id_that_the_gateway_made_of_others_is_shown_and_found_but_not_stored(store: RunningStore) -> None:
+    """And what it was told, by a client or of a vendor's own names, is stored as it was told."""
+    made, told = facts.intent(), facts.intent(attempt_id="f" * 32, request_id="the client's")
+    body = b"".join(ENCODER.attempt(facts.attempt(intent)) for intent in (made, told))
+    batch = land(store, body + ENCODER.operation(facts.operation(made)))
+    stored = {span_id: (row["attempt_id"], row["request_id"]) for span_id, row in rows(store, "spans", batch).items()}
+    ids = {span_id: (row["attempt_id"], row["request_id"]) for span_id, row in rows(store, "attempts", batch).items()}
+    theirs = {told.span_id: (told.attempt_id, told.request_id)}
+    assert stored == {made.span_id: ("", ""), made.parent_span_id: ("", "")} | theirs
+    assert ids == {made.span_id: (made.attempt_id, made.request_id)} | theirs
+    assert rows(store, "operations", batch)[made.parent_span_id]["request_id"] == made.request_id
+    for name in ("attempt_id", "request_id"):
+        asked = f"SELECT span_id FROM tollway.attempts WHERE {name} = {{id:String}}"  # noqa: S608 - a column's name
+        for intent in (made, told):
+            found = store.reader.query(asked, parameters={"id": getattr(intent, name)}).result_rows
+            assert (intent.span_id,) in found
+        plan = store.reader.command(f"EXPLAIN indexes = 1 {asked}", parameters={"id": "f" * 32})
+        assert f"by_shown_{name.removesuffix('_id')}" in str(plan)
+
+
 def test_a_sender_bound_to_a_tenant_lands_under_it_and_is_no_gateway(store: RunningStore) -> None:
     batch = land(store, ENCODER.attempt(facts.attempt()), tenant="globex")
     (read,) = rows(store, "spans", batch).values()

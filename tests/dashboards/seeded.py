@@ -43,10 +43,11 @@ def attempt(at: datetime, **changes: object) -> Attempt:
     }
     ended |= {name: changes.pop(name) for name in list(changes) if name in (*ended, "error_type")}
     nanos = int(at.timestamp()) * 10**9
+    trace_id, span_id = ids.new_trace_id(), ids.new_span_id()
     intent = {
-        "attempt_id": ids.new_attempt_id(),
-        "trace_id": ids.new_trace_id(),
-        "span_id": ids.new_span_id(),
+        "attempt_id": ids.attempt_id(trace_id, span_id),
+        "trace_id": trace_id,
+        "span_id": span_id,
         "parent_span_id": ids.new_span_id(),
         "started_at": nanos,
         "tenant": "acme",

@@ -50,13 +50,16 @@ ROOT = Intent(
 def intent(**changes: Any) -> Intent:
     """An intent with ids of its own."""
     fresh = {
-        "attempt_id": ids.new_attempt_id(),
         "trace_id": ids.new_trace_id(),
         "span_id": ids.new_span_id(),
         "parent_span_id": ids.new_span_id(),
-        "request_id": ids.new_request_id(),
+        **changes,
     }
-    return replace(ROOT, **{**fresh, **changes})
+    made = {
+        "attempt_id": ids.attempt_id(fresh["trace_id"], fresh["span_id"]),
+        "request_id": ids.request_id(fresh["trace_id"], fresh["parent_span_id"]),
+    }
+    return replace(ROOT, **{**made, **fresh})
 
 
 def attempt(of: Intent | None = None, **changes: Any) -> Attempt:

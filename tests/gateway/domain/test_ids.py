@@ -12,12 +12,19 @@ MANY = 2000
 
 @pytest.mark.parametrize(
     ("make", "digits"),
-    [(ids.new_attempt_id, 32), (ids.new_trace_id, 32), (ids.new_span_id, 16), (ids.new_request_id, 24)],
+    [(ids.new_trace_id, 32), (ids.new_span_id, 16), (ids.new_request_id, 24)],
 )
 def test_a_fresh_id_has_its_digits_and_comes_once(make, digits):
     made = [make().removeprefix("req_") for _ in range(MANY)]
     assert len(set(made)) == MANY
     assert all(len(bytes.fromhex(one)) == digits // 2 for one in made)
+
+
+def test_the_ids_of_attempts_and_requests_are_told_by_their_spans_whatever_trace_a_client_names():
+    trace, one, other = ids.TraceId("ab" * 16), ids.new_span_id(), ids.new_span_id()
+    assert ids.attempt_id(trace, one) == "ab" * 8 + one
+    assert ids.request_id(trace, one) == "req_" + "ab" * 4 + one
+    assert ids.attempt_id(trace, one) != ids.attempt_id(trace, other)
 
 
 def test_no_two_threads_get_the_same_id():

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from gateway.config import Tenant
+from gateway.domain.ids import SpanId, TraceId
 from gateway.wire.arrival import Arrival
 
-TRACE, SPAN = "a" * 32, "b" * 16
+TRACE, SPAN = TraceId("a" * 32), SpanId("b" * 16)
 
 
 def arrival(tenant: str = "acme", **named: str) -> Arrival:
@@ -33,11 +34,12 @@ def test_a_traceparent_that_is_none_starts_a_trace_of_our_own(bad: str) -> None:
 
 
 def test_the_clients_request_id_is_kept_if_it_fits_a_header() -> None:
-    assert arrival(x_request_id="abc-123").request_id() == "abc-123"
-    assert arrival(x_request_id="a" * 129).request_id().startswith("req_")
-    assert arrival(x_request_id="a b").request_id().startswith("req_")
-    assert arrival(x_request_id="caf\xe9").request_id().startswith("req_")
-    assert arrival().request_id().startswith("req_")
+    assert arrival(x_request_id="abc-123").request_id(TRACE, SPAN) == "abc-123"
+    assert arrival(x_request_id="a" * 129).request_id(TRACE, SPAN).startswith("req_")
+    assert arrival(x_request_id="a b").request_id(TRACE, SPAN).startswith("req_")
+    assert arrival(x_request_id="caf\xe9").request_id(TRACE, SPAN).startswith("req_")
+    assert arrival().request_id(TRACE, SPAN) == "req_" + "a" * 8 + SPAN
+    assert arrival(x_request_id="").request_id(TRACE, SPAN).startswith("req_")
 
 
 def test_a_session_is_a_hash_that_means_nothing_to_another_tenant() -> None:
