@@ -132,6 +132,10 @@ VOIDED = "Voided"
 """The status of an invoice that its issuer took back: its lines are kept and are not to be paid."""
 
 
+QUANTITY_MAX = 10**18
+"""Tokens that a row may have."""
+
+
 @dataclass(slots=True)
 class Sum:
     """Lines and what they come to."""
@@ -202,11 +206,10 @@ def survey(path: Path, read: Reader) -> Survey:
         if entry is None:
             continue
         if entry.organization and found.organization not in ("", entry.organization):
-            raise InvoiceInvalid(
-                path,
-                f"organization {entry.organization!r} beside {found.organization!r}: import one organization at a time",
-                place=entry.place,
-            )
+            both = f"organization {entry.organization!r} beside {found.organization!r}"
+            raise InvoiceInvalid(path, f"{both}: import one at a time, with --organization", place=entry.place)
+        if entry.quantity is not None and entry.quantity > QUANTITY_MAX:
+            raise InvoiceInvalid(path, f"{entry.quantity} tokens in one row cannot be so", place=entry.place)
         found.add(entry)
     if not found.days:
         rest = "; ".join(f"{count} rows left out: {reason}" for reason, count in found.left_out.items())

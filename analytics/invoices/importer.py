@@ -1,8 +1,11 @@
 """What a format promises: how it is told, what kind of document it is, and how its rows are read."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
-from analytics.invoices.entries import Document, Reader
+from analytics.invoices.entries import Covered, Document, Entry, LeftOut, Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +24,15 @@ class Importer:
     """Columns by which a table is known to be of this format even where others are missing."""
     gaps_are_empty: bool = False
     """A day without rows between the first and the last one had no charges: the format has no rows for such days."""
+
+
+def of_organization(importer: Importer, organization: str) -> Importer:
+    """The importer that takes only what the file says is of this organization; the rest is left out and counted."""
+    read = partial(_of_organization, importer.read, organization)
+    return replace(importer, name=f"{importer.name} of {organization}", read=read)
+
+
+def _of_organization(read: Reader, organization: str, path: Path) -> Iterator[Covered]:
+    for day, entry in read(path):
+        is_others = isinstance(entry, Entry) and entry.organization != organization
+        yield day, LeftOut(f"not of organization {organization}") if is_others else entry

@@ -3,11 +3,14 @@
 import re
 from decimal import Decimal
 
+from gateway.domain.money import EXACT
 from gateway.domain.usage import TokenClass
 
 _UNIT = re.compile(
     r"(?:(?P<count>[\d,]+)\s*)?(?P<power>[km])?\s*(?:(?:input|output|cached|cache)\s+)*tokens?", re.IGNORECASE
 )
+NOISE = Decimal("0.0001")
+"""Tokens by which a binary double's print may miss a whole number."""
 _POWERS = {"": 1, "k": 1000, "m": 1_000_000}
 _WORDS = (
     (TokenClass.CACHE_WRITE_1H, re.compile(r"(cached?|cd)[ _-]*(input[ _-]*)?(write|wr|creation).*\b1 ?h")),
@@ -28,15 +31,13 @@ def tokens_per(unit: str) -> int | None:
 
 
 def tokens_of(quantity: Decimal | None, per: int | None, *, is_double: bool = False) -> int | None:
-    """A whole number of tokens; None where it is none. Of a double's print the first fifteen digits count."""
+    """A whole number of tokens of zero or more, or None. Of a double's print the first fifteen digits count."""
     if quantity is None or per is None:
         return None
-    tokens = quantity * per
-    if is_double:
-        tokens = (
-            tokens.quantize(Decimal(1)) if abs(tokens - tokens.quantize(Decimal(1))) < Decimal("0.0001") else tokens
-        )
-    return int(tokens) if tokens == tokens.to_integral_value() else None
+    tokens = EXACT.multiply(quantity, Decimal(per))
+    if is_double and abs(tokens - round(tokens)) < NOISE:
+        return round(tokens)
+    return int(tokens) if tokens >= 0 and tokens == tokens.to_integral_value() else None
 
 
 def class_of(words: str) -> TokenClass | None:

@@ -1,7 +1,7 @@
 """Answers of a vendor's API as a file keeps them: one page, a list of pages, or pages one after another.
 
-Numbers are read as Decimal, so no amount ever passes through a float of ours. Pages are decoded one at a time; whatever
-is wrong in one is said with its place: the line, or the path in the JSON.
+Numbers are read as Decimal, so no amount ever passes through a float of ours. Pages are read one at a time, so a
+file may be of any length; whatever is wrong in one is said with its place: the line, or the path in the JSON.
 """
 
 import json
@@ -14,7 +14,9 @@ from typing import NoReturn
 from analytics.invoices import values
 from analytics.invoices.errors import InvoiceInvalid, ValueBad
 
-SIZE_MAX_BYTES = 256 * 1024 * 1024
+CHUNK = 1024 * 1024
+DOCUMENT_MAX = 128 * 1024 * 1024
+"""Characters of one page."""
 
 
 class Node:
@@ -117,27 +119,54 @@ def results(bucket: Node) -> Iterator[Node]:
 
 def pages(path: Path) -> Iterator[Mapping[str, object]]:
     """Every page in the file, in order. Raises InvoiceInvalid for what is not JSON, or not objects."""
-    if path.stat().st_size > SIZE_MAX_BYTES:
-        raise InvoiceInvalid(path, f"larger than {SIZE_MAX_BYTES // 1024**2} MiB; import fewer pages at a time")
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvoiceInvalid(path, "not UTF-8 text") from error
-    decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_constant)
-    at, number = 0, 0
-    while (at := _skip_space(text, at)) < len(text):
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            place = f"line {error.lineno}, column {error.colno}"
-            raise InvoiceInvalid(path, f"damaged or cut off JSON ({error.msg})", place=place) from error
-        except (ValueError, RecursionError) as error:
-            raise InvoiceInvalid(path, str(error) or "nested too deeply") from error
+    number = 0
+    for value in _documents(path):
         for page in value if isinstance(value, list) else [value]:
             if not isinstance(page, dict):
                 raise InvoiceInvalid(path, f"a page is a JSON {kind(page)}, not an object", place=f"page {number}")
             number += 1
             yield page
+
+
+def _documents(path: Path) -> Iterator[object]:
+    """The JSON values of the file one after another, of which one at a time is in memory."""
+    decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_constant)
+    text, line, column = "", 1, 1
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            while (more := file.read(max(CHUNK, len(text)))) or text:
+                text += more
+                at = _skip_space(text, 0)
+                while at < len(text):
+                    try:
+                        value, end = decoder.raw_decode(text, at)
+                    except json.JSONDecodeError as error:
+                        if more and len(text) <= DOCUMENT_MAX:
+                            break  # It may go on in what was not read yet.
+                        raise _damaged(path, text, error, line, column) from error
+                    yield value
+                    at = _skip_space(text, end)
+                line, column = _moved(text[:at], line, column)
+                text = text[at:]
+    except InvoiceInvalid:
+        raise
+    except UnicodeDecodeError as error:
+        raise InvoiceInvalid(path, "not UTF-8 text", place=f"after line {line}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvoiceInvalid(path, str(error) or "nested too deeply", place=f"after line {line}") from error
+
+
+def _damaged(path: Path, text: str, error: json.JSONDecodeError, line: int, column: int) -> InvoiceInvalid:
+    if len(text) > DOCUMENT_MAX:
+        return InvoiceInvalid(path, f"a page of more than {DOCUMENT_MAX // 1024**2} Mi characters, or damaged JSON")
+    line, column = _moved(text[: error.pos], line, column)
+    return InvoiceInvalid(path, f"damaged or cut off JSON ({error.msg})", place=f"line {line}, column {column}")
+
+
+def _moved(text: str, line: int, column: int) -> tuple[int, int]:
+    """Where in the file one is behind the text."""
+    ends = text.count("\n")
+    return line + ends, len(text) - text.rfind("\n") if ends else column + len(text)
 
 
 def kind(value: object) -> str:

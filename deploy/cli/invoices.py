@@ -44,6 +44,9 @@ def import_invoice(
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="A YAML file that says what the table's columns mean.")
     ] = None,
+    organization: Annotated[
+        str, typer.Option("--organization", help="Take only this billing account's rows of a file that has several.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would land; change nothing.")] = False,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
@@ -51,12 +54,16 @@ def import_invoice(
     """Import one file; the same file again changes nothing, a newer one for the same days supersedes."""
     from analytics.invoices import import_file, preview_file
     from analytics.invoices.formats.mapped import importer_of
+    from analytics.invoices.importer import of_organization
     from analytics.invoices.mapping import load
+    from analytics.invoices.sniff import kind_of
     from deploy.store_access import writer
 
     settings = read(config)
     known_account(settings, provider, account)
-    importer = None if mapping is None else importer_of(load(mapping))
+    importer = kind_of(file) if mapping is None else importer_of(load(mapping))
+    if organization:
+        importer = of_organization(importer, organization)
     client = writer(settings)
     if dry_run:
         done = preview_file(client, file, provider=provider, account=account, importer=importer)

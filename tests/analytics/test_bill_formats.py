@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from analytics.invoices.entries import Document, Survey, survey
+from analytics.invoices.importer import of_organization
 from analytics.invoices.sniff import kind_of
 from tests.analytics.test_invoice_formats import GOLDEN, altered, entries, golden, refusal
 
@@ -155,10 +156,19 @@ def test_of_two_currencies_in_a_file_what_is_billed_is_kept_beside_its_price_in_
         ("aws_cur.csv", ",USD,0.75", ",EUR,0.75", "line 3, column line_item_currency_code: the currency is 'EUR'"),
         ("aws_cur.csv", "line_item_usage_type", "lineItem/UsageType", "column line_item_usage_type is missing"),
         ("openrouter.csv", "gen-2,", ",", "line 3, column generation_id: empty"),
+        ("focus_1_4.csv", ",1500000.0,", ",15e18,", "line 2: 15000000000000000000 tokens in one row cannot be so"),
     ],
 )
 def test_what_cannot_be_so_in_a_bill_is_refused_with_its_line_and_column(tmp_path, name, old, new, problem):
     assert problem in refusal(altered(tmp_path, name, old, new))
+
+
+def test_of_a_file_of_several_organizations_one_is_taken_and_the_others_are_counted(tmp_path):
+    path = altered(tmp_path, "focus_1_0.csv", "-5.00,acct-1", "-5.00,acct-2")
+    importer = of_organization(kind_of(path), "acct-1")
+    found = survey(path, importer.read)
+    assert (found.lines, found.left_out) == (2, {"not of organization acct-1": 1})
+    assert importer.name == "focus_costs of acct-1"
 
 
 def test_an_invoice_is_what_is_to_be_paid_and_a_voided_one_is_not():

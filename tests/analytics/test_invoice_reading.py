@@ -50,9 +50,8 @@ def refusal(path: Path) -> str:
         ("gpt-5, cache writes", "gpt-5", "cache_write_5m"),
         ("gpt-5, cache write 1h", "gpt-5", "cache_write_1h"),
         ("o3, reasoning", "o3", "reasoning"),
-        ("gpt-audio-mini audio, input", "gpt-audio-mini", "other"),
-        ("priority | gpt-5.6-sol, output", "gpt-5.6-sol", "other"),
-        ("gpt-5.6-sol, output, long context", "gpt-5.6-sol", "other"),
+        ("gpt-realtime video, input", "gpt-realtime", "other"),
+        ("scale | gpt-5.6-sol, output", "gpt-5.6-sol", "other"),
         ("whisper-1, audio", "whisper-1", "other"),
         ("web search tool calls", "", "other"),
         ("assistants api | file search", "", "other"),
@@ -66,6 +65,23 @@ def test_a_line_item_is_a_model_and_a_token_class_or_is_kept_as_other_with_a_rea
     assert (entry.model, entry.token_class) == (model, token_class)
     assert bool(entry.reason) == (token_class == "other")
     assert entry.amount == Decimal("0.0006")
+
+
+@pytest.mark.parametrize(
+    ("line_item", "told"),
+    [
+        ("gpt-5, output", ("gpt-5", "output", "", "", "")),
+        ("priority | gpt-5.6-sol, output", ("gpt-5.6-sol", "output", "priority", "", "")),
+        ("Batch | gpt-5, cached input", ("gpt-5", "cache_read", "batch", "", "")),
+        ("gpt-audio-mini audio, input", ("gpt-audio-mini", "input_uncached", "", "audio", "")),
+        ("gpt-audio-mini text, output", ("gpt-audio-mini", "output", "", "", "")),
+        ("flex | gpt-5.6-sol, input, long context", ("gpt-5.6-sol", "input_uncached", "flex", "", "long")),
+    ],
+)
+def test_a_line_item_tells_tier_modality_and_a_long_context(tmp_path, line_item, told):
+    (entry,) = entries(csv_file(tmp_path, row(line_item=line_item)))
+    terms = entry.terms
+    assert (entry.model, entry.token_class, terms.processing_tier, terms.modality, terms.context_tier) == told
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from analytics.invoices.importer import Importer
 from analytics.reconciliation.variance import OTHER
 from gateway.domain.money import plain
 
-_SIGNS = {Category.USAGE: 1, Category.TAX: 1, Category.FEE: 1, Category.CREDIT: -1}
+_TOTALS = {"amount": Category.USAGE, "tax": Category.TAX, "fee": Category.FEE, "credit": Category.CREDIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class EnteredInvoice:
         """Raise ValueError for a negative amount, or for an invoice without number."""
         if not self.invoice_id.strip():
             raise ValueError("an invoice needs its number")
-        for name in ("amount", "tax", "fee", "credit"):
+        for name in _TOTALS:
             if getattr(self, name) < 0:
                 raise ValueError(
                     f"{name} is {plain(getattr(self, name))}; enter it without sign (a credit lowers the total)"
@@ -40,7 +40,7 @@ class EnteredInvoice:
 
     def written(self) -> str:
         """The same text for the same invoice."""
-        amounts = {name: f"{getattr(self, name):f}" for name in ("amount", "tax", "fee", "credit")}
+        amounts = {name: f"{getattr(self, name):f}" for name in _TOTALS}
         return json.dumps({"invoice_id": self.invoice_id, "month": self.month, **amounts}, sort_keys=True)
 
 
@@ -50,8 +50,7 @@ def read(path: Path) -> Iterator[Covered]:
     year, month = (int(part) for part in form["month"].split("-"))
     start = datetime(year, month, 1, tzinfo=UTC)
     end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    names = zip(("amount", "tax", "fee", "credit"), _SIGNS.items(), strict=True)
-    for row, (name, (category, sign)) in enumerate(names, start=1):
+    for row, (name, category) in enumerate(_TOTALS.items(), start=1):
         amount = values.decimal_of(form[name])
         if amount or category is Category.USAGE:
             yield (
@@ -66,7 +65,7 @@ def read(path: Path) -> Iterator[Covered]:
                     quantity=None,
                     quantity_raw="",
                     quantity_unit="",
-                    amount=sign * amount,
+                    amount=amount.copy_negate() if category is Category.CREDIT else amount,
                     amount_places=values.places(amount),
                     is_double=False,
                     currency=values.CURRENCY,

@@ -8,7 +8,7 @@ correction stands by the period of the bill that it is on, and keeps the time of
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, Inexact
 from pathlib import Path
 
 from analytics.invoices import meters, table, values
@@ -207,8 +207,10 @@ def _unit_price(row: Row) -> Decimal | None:
     price = row.number_of("ListUnitPrice") if price is None else price
     if price is None or row.text("BillingCurrency").upper() != values.CURRENCY:
         return None
-    per = meters.tokens_per(row.text("PricingUnit")) or 1
-    return EXACT.divide(price, Decimal(per))
+    try:
+        return EXACT.divide(price, Decimal(meters.tokens_per(row.text("PricingUnit")) or 1))
+    except Inexact:
+        return None  # Of a block such as 3 tokens: no decimal says it exactly.
 
 
 def _tags(row: Row) -> tuple[tuple[str, str], ...]:

@@ -136,7 +136,7 @@ def _credit(mapping: Mapping, row: Row, start: datetime) -> Entry:
         quantity=None,
         quantity_raw="",
         quantity_unit="",
-        amount=-abs(credit),
+        amount=credit.copy_abs().copy_negate(),
         amount_places=places,
         is_double=values.is_double(credit),
         currency=values.CURRENCY,

@@ -59,6 +59,7 @@ def _entry(row: Row) -> Entry:
         api_key_id=row.text("api_key_id"),
         user_id=row.text("user_id"),
         category=Category.CREDIT if amount < 0 else Category.USAGE,
+        terms=meaning.terms,
     )
 
 

@@ -73,6 +73,7 @@ def _entry(result: Node, row: int) -> Entry:
         api_key_id=result.text("api_key_id"),
         user_id=result.text("user_id"),
         category=Category.CREDIT if amount < 0 else Category.USAGE,
+        terms=meaning.terms,
     )
 
 
