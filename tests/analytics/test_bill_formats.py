@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from analytics.invoices import meters
 from analytics.invoices.entries import Document, Survey, survey
 from analytics.invoices.importer import of_organization
 from analytics.invoices.sniff import kind_of
@@ -81,6 +82,42 @@ def test_a_compressed_or_columnar_file_cut_off_is_refused(tmp_path):
     pl.read_csv(GOLDEN / "aws_cur.csv", infer_schema=False).write_parquet(path)
     path.write_bytes(path.read_bytes()[:-9])
     assert "damaged or cut off Parquet" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "token_class"),
+    [
+        ("Claude Sonnet cache read input tokens", "cache_read"),
+        ("gpt 4o mini 0718 cached Inp glbl", "cache_read"),
+        ("Cached Input Write 1h", "cache_write_1h"),
+        ("GPT 5.2 Cd Wr Gl", "cache_write_5m"),
+        ("prompt-cache-creation-input-tokens", "cache_write_5m"),
+        ("Output_Tokens", "output"),
+        ("Input.Tokens", "input_uncached"),
+        ("Inbound bytes", None),
+    ],
+)
+def test_a_meters_words_tell_the_class_and_a_cached_input_is_no_uncached_one(words, token_class):
+    assert meters.class_of(words) == token_class
+
+
+@pytest.mark.parametrize(
+    ("unit", "tokens"),
+    [
+        ("Tokens", 1),
+        ("1K tokens", 1000),
+        ("1M Tokens", 1_000_000),
+        ("1,000 tokens", 1000),
+        ("1000000 Tokens", 1_000_000),
+        ("1K input tokens", 1000),
+        ("Token-Hours", None),
+        ("Units", None),
+        ("1 Hour", None),
+        ("", None),
+    ],
+)
+def test_a_unit_says_how_many_tokens_it_has_or_that_it_has_none(unit, tokens):
+    assert meters.tokens_per(unit) == tokens
 
 
 def test_openrouter_bills_by_request():

@@ -75,8 +75,9 @@ def _is_correction(row: Row) -> bool:
 
 
 def _standing_day(row: Row, start: datetime) -> date:
+    """The day of the charge; for what is of a time outside the bill's, such as a correction, the bill's first day."""
     first, until = row.instant("BillingPeriodStart"), row.instant("BillingPeriodEnd")
-    return start.date() if first <= start < until and not _is_correction(row) else first.date()
+    return start.date() if first <= start < until else first.date()
 
 
 def _entry(row: Row, start: datetime, end: datetime) -> Entry:
