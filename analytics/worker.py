@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import assert_never
@@ -23,6 +23,7 @@ from analytics.rollups.rebuild import RollupContested
 from analytics.schedule import Audit, Done, Job, LoadCards, Reconcile, RollUp, due
 from analytics.windows import Window
 from gateway.domain import clock
+from gateway.domain.card_file import CardFileInvalid, newest, newest_name, together
 from gateway.domain.money import plain
 from gateway.domain.rate_card import RateCard
 from sql import clients, credentials
@@ -34,7 +35,10 @@ COMPLAINT_MAX = 240
 RETRY_S = 1.0
 """Between turns while the store is not there yet."""
 
-_RETRIED = (ClickHouseError, OSError, ArithmeticError, LookupError, credentials.CredentialsError, RollupContested)
+_RETRIED = (
+    *(ClickHouseError, OSError, ArithmeticError, LookupError),
+    *(credentials.CredentialsError, RollupContested, CardFileInvalid),
+)
 """What a later turn may not meet again: a store away, cards swapped under a query, a total that disagrees."""
 
 
@@ -45,6 +49,9 @@ class Settings:
     store_url: str
     secrets_dir: Path
     cards: Sequence[RateCard]
+    """Those of the configuration."""
+    rates_dir: Path | None = None
+    """Where the approved ones are, looked at each turn; None = there are none."""
     host: str = "127.0.0.1"
     port: int = 8051
     store_user: str = credentials.WRITER
@@ -84,10 +91,13 @@ class Worker:
         self._done = Done()
         self._client: Client | None = None
         self._complaint = ""
+        self._version = ""
 
     def turn(self, now: datetime) -> bool:
         """Do the jobs that are due; false when one failed. Any other failure than a passing one is raised."""
         whole = True
+        if self._settings.rates_dir and newest_name(self._settings.rates_dir) != self._version:
+            self._done = replace(self._done, cards_loaded=False)
         while jobs := due(self._done, now) if whole else ():
             for job in jobs:
                 whole = self._try(job, now) and whole
@@ -131,7 +141,7 @@ class Worker:
     def _do(self, client: Client, job: Job, now: datetime) -> None:
         match job:
             case LoadCards():
-                log.info("%d rate cards are in the store", rate_cards.load(client, self._settings.cards, now=now))
+                self._load_cards(client, now)
                 self._monitor.ready.set()
             case RollUp(at, whole):
                 self._monitor.rolled_up(rollups.catch_up(client, now=at, whole=whole))
@@ -155,6 +165,14 @@ class Worker:
                 log.error(
                     "audit: %s is broken in %d places: tollway audit says where", check.equality, len(check.faults)
                 )
+
+    def _load_cards(self, client: Client, now: datetime) -> None:
+        folder = self._settings.rates_dir
+        approved = newest(folder) if folder else None
+        count = rate_cards.load(client, together(self._settings.cards, approved), now=now)
+        self._version = approved.name if approved else ""
+        version = f"version {approved.version}, {approved.sha256[:16]}" if approved else "none of them approved"
+        log.info("%d rate cards are in the store: %s", count, version)
 
     def _reconcile(self, client: Client, months: Sequence[str], now: datetime) -> None:
         found = [reconcile_month(client, month, now=now) for month in months]

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from deploy.secrets import gateway_token, hash_key
 from deploy.settings import SENDER_GATEWAY, Settings, host_port, read
 from deploy.tls import to_collector
+from gateway.domain.card_file import newest_name
 
 if TYPE_CHECKING:
     from collector.settings import Cluster
@@ -86,7 +87,7 @@ def cluster(settings: Settings) -> "Cluster | None":
 
 def routing(settings: Settings) -> "RoutingConfig":
     """What the gateway runs on: the file's routing sections, and the hash key made here where the file gives none."""
-    return replace(settings.file.routing(), hash_key=SecretStr(hash_key(settings)))
+    return replace(settings.routing(), hash_key=SecretStr(hash_key(settings)))
 
 
 def gateway(settings: Settings) -> None:
@@ -107,6 +108,7 @@ def gateway(settings: Settings) -> None:
         otlp_tls=to_collector(settings),
         read_again=read_again,
         look_up=look_up(settings),
+        watch=lambda: newest_name(settings.rates_dir),
     )
 
 
@@ -148,7 +150,8 @@ def worker(settings: Settings) -> None:
         WorkerSettings(
             store_url=settings.store_url,
             secrets_dir=settings.data_dir / "secrets",
-            cards=settings.file.routing().rate_cards.cards,
+            cards=tuple(entry.card() for entry in settings.file.rate_cards),
+            rates_dir=settings.rates_dir,
             store_user=settings.file.store.user,
             store_password=settings.file.store.password.get_secret_value(),
             store_ca=settings.store_ca,

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from gateway.config import Fault, RoutingFile, load
+from gateway.config import ConfigError, Fault, RoutingConfig, RoutingFile, load
 from gateway.config.faults import did_you_mean
 from gateway.config.section import Listen, Name, Section, named, shaped
+from gateway.domain.card_file import CardFile, CardFileInvalid, newest
+from gateway.domain.rate_card import RateCardInvalid
 
 SENDER_GATEWAY = "gateway"
 """The sender whose token `up` generates; it alone may name tenants."""
@@ -94,6 +96,13 @@ class RetentionSection(Section):
     """Days, totals and months, from the end of their month; hours are kept for 70 days."""
 
 
+class RatesSection(Section):
+    """Where approved rate cards are kept."""
+
+    folder: Path | None = None
+    """None = `rates` in data_dir."""
+
+
 class StoreSection(Section):
     """The ClickHouse: an address, or none for the embedded one, which listens at `listen`; or a cluster."""
 
@@ -125,6 +134,7 @@ class TollwayFile(RoutingFile):
     collector: CollectorSection = CollectorSection()
     dashboards: DashboardsSection = DashboardsSection()
     worker: WorkerSection = WorkerSection()
+    rates: RatesSection = RatesSection()
     store: StoreSection = StoreSection()
 
     def cross_check(self) -> list[Fault]:
@@ -219,6 +229,17 @@ class Settings:
     path: Path
     file: TollwayFile
     data_dir: Path
+    approved: CardFile | None = None
+    """The newest version of the approved rate cards."""
+
+    @property
+    def rates_dir(self) -> Path:
+        """Where approved rate cards are."""
+        return _rates_dir(self.path, self.file, self.data_dir)
+
+    def routing(self) -> RoutingConfig:
+        """What the gateway runs on, with the approved rate cards."""
+        return self.file.routing(self.approved)
 
     @property
     def embedded(self) -> bool:
@@ -268,7 +289,25 @@ def read(path: Path, env: Mapping[str, str] | None = None) -> Settings:
     file = load(path, TollwayFile, env)
     # Not resolved: a file that is a link, as a ConfigMap's is, must be read again where the link leads then.
     place = path.absolute()
-    return Settings(path=place, file=file, data_dir=(place.parent / file.data_dir).resolve())
+    data_dir = (place.parent / file.data_dir).resolve()
+    return Settings(path=place, file=file, data_dir=data_dir, approved=_approved(place, file, data_dir))
+
+
+def _rates_dir(path: Path, file: TollwayFile, data_dir: Path) -> Path:
+    folder = file.rates.folder
+    return path.parent / folder if folder else data_dir / "rates"
+
+
+def _approved(path: Path, file: TollwayFile, data_dir: Path) -> CardFile | None:
+    """Raises ConfigError where the newest version cannot be read, or does not go with the file's own cards."""
+    try:
+        found = newest(_rates_dir(path, file, data_dir))
+        file.book(found)
+    except (CardFileInvalid, OSError) as fault:
+        raise ConfigError(str(path), [Fault("rates.folder", str(fault))]) from None
+    except RateCardInvalid as fault:
+        raise ConfigError(str(path), [Fault("rate_cards", f"with the approved cards: {fault}")]) from None
+    return found
 
 
 def host_port(listen: str) -> tuple[str, int]:

@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 SHIP_S = 2.0
 """How long the last spans may take to be acknowledged at the end, after gateway.drain_s: who stops the gateway waits
 longer than both before it kills."""
+WATCH_EVERY_TICKS = 10
 EXPIRE_EVERY_TICKS = 50
 """uvicorn ticks ten times a second: idle and stalled connections are looked for every 5 s."""
 BACKLOG = 2048
@@ -55,12 +56,14 @@ def run(
     otlp_token: str,
     otlp_tls: ssl.SSLContext | None = None,
     read_again: Callable[[], Reread] | None = None,
+    watch: Callable[[], str] = str,
     look_up: LookUp | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. `read_again` gives the configuration as it stands at a SIGHUP, or raises
-    ConfigError; `look_up` finds requests that feedback names. Raises SystemExit with one line when the address or the
-    journal cannot be had, or when the journal became full and gateway.journal_on_full is stop: then behind the drain,
-    as after a SIGTERM."""
+    """Serve until SIGTERM or SIGINT. `read_again` gives the configuration as it stands at a SIGHUP, and when `watch`,
+    asked each second for the file of the approved rate cards, names another than it serves by; it raises ConfigError.
+    `look_up` finds requests that feedback names. Raises SystemExit with one line when the address or the journal cannot
+    be had, or when the journal became full and gateway.journal_on_full is stop: then behind the drain, as after a
+    SIGTERM."""
     early = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: early.set())  # It must not end a process that does not serve yet.
     sock = listening_socket(config.listen)
@@ -83,7 +86,7 @@ def run(
     operational.watch(shipping.gauges())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            full = runner.run(serve(config, journal, sock, database, read_again, shipping, early, look_up))
+            full = runner.run(serve(config, journal, sock, database, read_again, shipping, early, watch, look_up))
     finally:
         if not shipper.drain(SHIP_S):
             logger.warning("not every span was acknowledged; the next start ships the rest")
@@ -105,6 +108,7 @@ async def serve(
     read_again: Callable[[], Reread] | None,
     shipping: Shipping,
     early: threading.Event,
+    watch: Callable[[], str],
     look_up: LookUp | None = None,
 ) -> str:
     """Serve on a listening socket until the process is told to stop; every request is on the books at the end. `early`
@@ -115,7 +119,7 @@ async def serve(
     await serving.plane.budgets.read()
     plane = serving.plane
     plane.tasks.spawn(sweep_for_ever(plane.owners, plane.stored))
-    server = GatewayServer(serving, shipping)
+    server = GatewayServer(serving, shipping, watch)
     loop.add_signal_handler(signal.SIGHUP, lambda: serving.plane.tasks.spawn(_reload(serving)))
     if early.is_set():
         serving.plane.tasks.spawn(_reload(serving))
@@ -142,7 +146,7 @@ async def _reload(serving: Serving) -> None:
 class GatewayServer(uvicorn.Server):
     """uvicorn's server with our connection class; it stops without raising the signal that stopped it again."""
 
-    def __init__(self, serving: Serving, shipping: Shipping) -> None:
+    def __init__(self, serving: Serving, shipping: Shipping, watch: Callable[[], str] = str) -> None:
         bound = bound_to(serving.plane)
         serving.follow(lambda plane: setattr(bound, "plane", plane))
         config = uvicorn.Config(
@@ -162,6 +166,7 @@ class GatewayServer(uvicorn.Server):
         self.stopped_full = ""
         """Why the journal is full, where that has stopped the server."""
         self._journal = shipping.journal
+        self._watch, self._watched = watch, serving.plane.config.rates_version.partition(" ")[0]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop gracefully at the first signal, at once at the second."""
@@ -185,6 +190,9 @@ class GatewayServer(uvicorn.Server):
             for connection in tuple(self.server_state.connections):
                 if isinstance(connection, GatewayConnection):
                     connection.expire(now)
+        if counter % WATCH_EVERY_TICKS == 0 and (seen := self._watch()) != self._watched:
+            self._watched = seen
+            plane.tasks.spawn(_reload(self.serving))
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -278,4 +278,4 @@ def _load_cards(scene: Scene, config: Path) -> None:
     """The store's cards become the gateway's and the generator's."""
     from deploy.settings import read
 
-    scene.load_cards(read(config).file.routing().rate_cards.cards)
+    scene.load_cards(read(config).routing().rate_cards.cards)

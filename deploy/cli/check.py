@@ -39,7 +39,7 @@ def check(
         else:
             say(f"tollway: {error}")
         raise typer.Exit(exits.CHECK_FAILED) from None
-    routing = settings.file.routing()
+    routing = settings.routing()
     unpriced = unpriced_targets(settings)
     reloaded = running_gateway.reload(settings) if reload else None
     if as_json:
@@ -93,7 +93,7 @@ def never_reached(settings: Settings) -> list[str]:
 
 def unpriced_targets(settings: Settings) -> list[str]:
     """Targets for which no card is in force now, as upstream/model."""
-    routing = settings.file.routing()
+    routing = settings.routing()
     found = set()
     for alias in routing.aliases.values():
         for rung in (*alias.targets, *alias.fallback):

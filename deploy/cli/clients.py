@@ -76,7 +76,7 @@ def check(
     from deploy.contract.surface import read as read_contract
 
     uses = read_contract(file)
-    routing = read(config).file.routing()
+    routing = read(config).routing()
     broken = breaks(uses, routing)
     gone = _gone(routing, uses) if probe else []
     if as_json:

@@ -53,6 +53,7 @@ def whole() -> typer.Typer:
         invoices,
         period,
         query,
+        rates,
         replay,
         serve,
         up,
@@ -75,6 +76,7 @@ def whole() -> typer.Typer:
         clients,
         replay,
         imports,
+        rates,
     ):
         module.register(app)
     return app

@@ -53,7 +53,7 @@ def migrate(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
 
 def addresses(settings: Settings) -> dict[str, object]:
     """Where to point clients and browsers."""
-    routing = settings.file.routing()
+    routing = settings.routing()
     return {
         "OPENAI_BASE_URL": routing.client_base_url,
         "dashboards": f"{settings.dashboards_url}/",

@@ -173,7 +173,7 @@ class _Run:
     def close(self, client: Client, tally: Tally, landed_s: float, *, now: datetime) -> DemoReport:
         """The month's end: invoices in, variance out, files written; and the witness beside it."""
         month, settings = month_of(now), self.stack.settings
-        rate_cards.load(client, settings.file.routing().rate_cards.cards, now=now)
+        rate_cards.load(client, settings.routing().rate_cards.cards, now=now)
         invoices = _import_invoices(client, self.files, month, now)
         result = reconcile_month(client, month.name, now=now)
         pack = close_of(settings, control(settings)).pack(month.name, now=now)

@@ -49,6 +49,7 @@ class Admin:
                 "loaded_at": serving.loaded_at.isoformat().replace("+00:00", "Z"),
                 "last_reload": None if last is None else outcome(last),
             },
+            "rates_version": serving.plane.config.rates_version or None,
             "public_url": serving.plane.config.public_url,
             "client_base_url": serving.plane.config.client_base_url,
             **snapshot(serving.plane),

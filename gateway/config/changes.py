@@ -9,7 +9,7 @@ from gateway.config.model import RoutingConfig
 from gateway.domain.rate_card import RateBook
 
 NOT_IN_THE_FILE = {"fingerprint"}
-PLACES = {"control_url": "control.url"}
+PLACES = {"control_url": "control.url", "rates_version": "rates"}
 NEXT_START = ("gateway.listen", "gateway.journal_max_bytes", "control.url")
 """What a running process cannot change: it holds from the next start on."""
 

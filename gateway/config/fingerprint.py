@@ -9,9 +9,10 @@ import json
 from pydantic import BaseModel, SecretStr
 
 
-def fingerprint(section: BaseModel) -> str:
-    """16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(section.model_dump(), sort_keys=True, default=_text).encode()).hexdigest()[:16]
+def fingerprint(section: BaseModel, more: str = "") -> str:
+    """16 hexadecimal digits; `more` is what belongs to it and stands elsewhere."""
+    text = json.dumps(section.model_dump(), sort_keys=True, default=_text) + more
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _text(value: object) -> str:

@@ -20,6 +20,7 @@ from gateway.config.section import Section, named
 from gateway.config.tenants import Tenant
 from gateway.config.tiers import Tier
 from gateway.config.upstreams import AliasConfig, Rung, Target, Upstream
+from gateway.domain.card_file import CardFile, together
 from gateway.domain.ids import Alias, TenantId, TierName, UpstreamId
 from gateway.domain.rate_card import RateBook, RateCardInvalid
 
@@ -48,6 +49,8 @@ class RoutingConfig:
     cache: Cache
     control_url: SecretStr
     rate_cards: RateBook
+    rates_version: str
+    """File and hash of the approved cards among them; "" = none was approved."""
     hosts: Mapping[str, HostEntry]
     fingerprint: str
     """Of everything that the file says, its secrets included; it names the configuration that serves."""
@@ -178,8 +181,13 @@ class RoutingFile(Section):
             faults.append(Fault(places[-1] if places else "rate_cards", str(error)))
         return faults
 
-    def routing(self) -> RoutingConfig:
-        """The value the gateway runs on; call it only on a file without faults."""
+    def book(self, approved: CardFile | None = None) -> RateBook:
+        """The cards in force: the approved ones, and the file's own whose key no approval has taken over."""
+        return RateBook(together((entry.card() for entry in self.rate_cards), approved))
+
+    def routing(self, approved: CardFile | None = None) -> RoutingConfig:
+        """The value the gateway runs on; call it only on a file without faults. `approved` are the cards of the newest
+        version."""
         public_url = (self.gateway.public_url or f"http://{self.gateway.listen}").rstrip("/")
         return RoutingConfig(
             listen=self.gateway.listen,
@@ -201,7 +209,8 @@ class RoutingFile(Section):
             fallback=self.fallback,
             cache=self.cache,
             control_url=self.control.url,
-            rate_cards=RateBook(entry.card() for entry in self.rate_cards),
+            rate_cards=self.book(approved),
+            rates_version=f"{approved.name} {approved.sha256[:16]}" if approved else "",
             hosts=MappingProxyType(self.hosts),
-            fingerprint=fingerprint(self),
+            fingerprint=fingerprint(self, approved.sha256 if approved else ""),
         )

@@ -14,6 +14,7 @@ from analytics.worker import Settings, Worker, run
 from collector.ledger_rows import LedgerRow
 from collector.store import ClickHouseStore
 from gateway.domain import clock
+from gateway.domain.card_file import Approval, CardFile
 from tests.analytics.landed import attempt, land
 from tests.analytics.recon_builders import card, instant
 from tests.conftest import RunningStore
@@ -81,6 +82,19 @@ def test_a_turn_loads_the_cards_audits_and_reconciles(store, writer):
     assert len(kept(writer, "one row a span")) == 24 + 5, "of an hour that says the same no second row"
     told = [row for row in kept(writer, "facts = ledger") if row[0] == "2026-11-20 08:00:00"]
     assert told == [("2026-11-20 08:00:00", 1, 1), ("2026-11-20 08:00:00", 1, 0)], "what was said stays"
+
+
+def test_cards_that_are_approved_are_in_the_store_by_the_next_turn(store, writer, tmp_path, caplog):
+    caplog.set_level("INFO", "tollway.worker")
+    worker = Worker(settings(store, cards=[card(model="mine")], rates_dir=tmp_path), Monitor())
+    assert worker.turn(NOW)
+    made = CardFile(1, (card(model="other"),), Approval("ann", NOW))
+    made.write(tmp_path)
+    assert worker.turn(NOW)
+    worker.close()
+    models = writer.query("SELECT model FROM tollway.rate_cards ORDER BY model").result_rows
+    assert models == [("mine",), ("other",)]
+    assert f"2 rate cards are in the store: version 1, {made.sha256[:16]}" in caplog.text
 
 
 def test_a_store_that_is_away_is_tried_again_and_complained_of_once(store, writer, caplog):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ import httpx
 import pytest
 import yaml
 
+from gateway.domain.card_file import Approval, CardFile
+from gateway.domain.rate_card import RateCard
+from gateway.domain.usage import TokenClass
 from tests.gateway.fakes import ROLE, ScriptedUpstream, answer, chat, chunk, event, events, stream
 from tests.gateway.serving import ACME, post, settings, until
 
@@ -29,10 +33,14 @@ import sys
 from pathlib import Path
 from gateway.config import RoutingFile, load
 from gateway.flow.reload import Reread
+from gateway.domain.card_file import newest, newest_name
 from gateway.server import run
-config, data_dir = load(Path(sys.argv[1]), RoutingFile).routing(), Path(sys.argv[2])
-read_again = lambda: Reread(load(Path(sys.argv[1]), RoutingFile).routing())
-run(config, data_dir=data_dir, otlp_url="http://127.0.0.1:9", otlp_token="t", read_again=read_again)
+path, data_dir = Path(sys.argv[1]), Path(sys.argv[2])
+read_again = lambda: Reread(load(path, RoutingFile).routing(newest(data_dir / "rates")))
+run(
+    read_again().config, data_dir=data_dir, otlp_url="http://127.0.0.1:9", otlp_token="t", read_again=read_again,
+    watch=lambda: newest_name(data_dir / "rates"),
+)
 """
 
 
@@ -180,6 +188,24 @@ async def test_a_sighup_reloads_and_a_broken_file_leaves_the_process_serving(
         process.send_signal(signal.SIGHUP)
         await loaded("rejected")
         assert await asked("quick") == 200
+
+
+async def test_cards_that_are_approved_are_taken_up_without_being_told(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    port, begun = free_port(), datetime(2026, 1, 1, tzinfo=UTC)
+    async with running(tmp_path, upstream.url, port) as process, httpx.AsyncClient(trust_env=False) as client:
+        await until(lambda: listens(port), 30)
+        headers = {"authorization": f"Bearer {ACME}"}
+        prices = {TokenClass.INPUT_UNCACHED: Decimal("0.15"), TokenClass.OUTPUT: Decimal("0.6")}
+        provider, model = "openai", "m0"
+        made = RateCard(provider, model, "USD", begun, prices)
+        CardFile(1, (made,), Approval("ann", begun)).write(tmp_path / "rates")
+        text = ""
+        async with asyncio.timeout(10):
+            while made.card_id not in text:
+                text = (await client.get(f"http://127.0.0.1:{port}/v1/models", headers=headers)).text
+        assert process.returncode is None
 
 
 async def test_a_months_spend_survives_a_kill_and_is_at_most_overstated(
