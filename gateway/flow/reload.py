@@ -51,7 +51,7 @@ CARRIED = {
     "hosts": "the same loads, rests and sessions, where the upstream's entry did not change; else new ones",
     "retired": "connections of entries that changed or are gone, until their calls have ended",
 }
-REBUILT = {"config", "draining", "keys", "catalogue", "identity", "gathers", "slas"}
+REBUILT = {"config", "draining", "keys", "catalogue", "identity", "gathers", "slas", "host_names"}
 
 
 @dataclass(frozen=True, slots=True)
