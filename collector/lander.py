@@ -9,9 +9,10 @@ import logging
 import math
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
+from collector.absences import Absences
 from collector.batches import SegmentContent
 from collector.books import Books
 from collector.horizon import ANYONE, Horizon
@@ -54,9 +55,12 @@ class Clocks:
     """Unix milliseconds."""
 
 
-def next_work(works: Iterable[Work], now: float, *, aside_first: bool) -> Work | None:
-    """The batch to step next: the oldest fresh one, or the newest set aside, so that halves end before others begin."""
-    due = [work for work in works if work.due <= now]
+def next_work(works: Iterable[Work], now: float, *, aside_first: bool, away: Container[str] = ()) -> Work | None:
+    """The batch to step next: the oldest fresh one, or the newest set aside, so that halves end before others begin.
+
+    None of a shard that is `away`.
+    """
+    due = [work for work in works if work.due <= now and work.open.batch.shard not in away]
     fresh = next((work for work in due if not work.aside), None)
     aside = next((work for work in reversed(due) if work.aside), None)
     return (aside or fresh) if aside_first else (fresh or aside)
@@ -115,10 +119,9 @@ class Lander:
         self._taken: Segment | None = None
         self._restored = False
         self._aside_first = False
-        self._away_until = 0.0
+        self._absences = Absences(self._pause_s)
         self._tell_at = clocks.monotonic() + limits.tell_s
         self._tell_failed = False
-        self._failures = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="land", daemon=True)
         for segment in held:
@@ -142,14 +145,14 @@ class Lander:
         """Do the one thing that is next; returns the seconds to wait before another. Raises OSError, StoreDown."""
         now = self._clocks.monotonic()
         self._spool.tidy(now_ms=self._clocks.now_ms())
-        if now < self._away_until:
-            return self._away_until - now
+        away = self._absences.away(now)
+        if ONE_SERVER in away:
+            return away[ONE_SERVER]
         self._restore()
         self._tell(now)
-        work = next_work(self._works, now, aside_first=self._aside_first)
+        work = next_work(self._works, now, aside_first=self._aside_first, away=away)
         if work is None or (work.aside and not self._aside_first):
-            untold = len(self._ledger.state.untold)
-            if len(self._works) >= self._limits.set_aside_max or untold >= UNTOLD_MAX:
+            if self._full(away):
                 wait_s = TAKE_S
             elif self._plan_next(0.0 if work else TAKE_S):
                 return 0.0
@@ -161,16 +164,27 @@ class Lander:
         self._settle(work, self._steps.step(work, lambda: self._read(work.open.batch.segment)), now)
         return 0.0
 
+    def _full(self, away: Container[str]) -> bool:
+        """Whether nothing new is planned: too much waits for reasons of its own, or is untold, or no shard answers.
+
+        What waits for a shard that does not answer is bounded by the spool alone, so it holds no other shard up.
+        """
+        missing = self._absences.missing()
+        waiting = sum(work.open.batch.shard not in missing for work in self._works)
+        untold = len(self._ledger.state.untold)
+        alone = all(shard in away for shard in self._shards)
+        return waiting >= self._limits.set_aside_max or untold >= UNTOLD_MAX or alone
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 wait_s = self.turn()
             except StoreDown as down:
-                wait_s = self._leave(str(down))
+                wait_s = self._leave(str(down), ONE_SERVER)
             except Exception:
                 # Whatever it is, the spans are safe in the spool, and a thread that ended would land none of them.
                 log.exception("landing failed and is tried again")
-                wait_s = self._leave("landing failed")
+                wait_s = self._leave("landing failed", ONE_SERVER)
             if wait_s:
                 self._stopping.wait(min(wait_s, TIDY_S))
         with contextlib.suppress(Exception):
@@ -203,7 +217,7 @@ class Lander:
             self._horizon.add(ANYONE, keys, self._clocks.now_ms())
             log.info("%d spans were learnt from the store", len(keys))
         self._restored = True
-        self._met()
+        self._met(ONE_SERVER)
 
     def _plan_next(self, timeout_s: float) -> bool:
         """Plan the next segment, if there is one; one whose plan could not be written comes again."""
@@ -258,24 +272,22 @@ class Lander:
                 work.aside = True
                 work.due = now + self._pause_s(work.tries)
                 log.warning("batch %s waits: %s", work.open.batch.batch_id, reason)
-            case StoreAway(reason):
-                self._leave(reason)
+            case StoreAway(reason, shard):
+                self._leave(reason, shard)
                 return
-        self._met()
+        self._met(work.open.batch.shard)
 
-    def _met(self) -> None:
-        """The store answered."""
-        self._failures = 0
-        self._metrics.store_up.set(1)
+    def _met(self, shard: str) -> None:
+        """The store answered, or that shard of it."""
+        self._absences.met(shard)
+        self._metrics.store_up.set(int(not self._absences.missing()))
         self._metrics.set_aside.set(sum(work.aside for work in self._works))
 
-    def _leave(self, reason: str) -> float:
-        """Let the store be for a while; returns for how long."""
-        self._failures += 1
-        pause_s = self._pause_s(self._failures)
-        self._away_until = self._clocks.monotonic() + pause_s
+    def _leave(self, reason: str, shard: str) -> float:
+        """Let the store be for a while, or that shard of it; returns for how long."""
+        pause_s = self._absences.leave(shard, self._clocks.monotonic())
         self._metrics.store_up.set(0)
-        log.warning("the store is left alone for %.1f s: %s", pause_s, reason)
+        log.warning("%s is left alone for %.1f s: %s", f"shard {shard}" if shard else "the store", pause_s, reason)
         return pause_s
 
     def _pause_s(self, tries: int) -> float:

@@ -96,9 +96,10 @@ class BatchWaits:
 
 @dataclass(frozen=True, slots=True)
 class StoreAway:
-    """Everybody waits."""
+    """Everybody waits; of a cluster, all that goes to that shard."""
 
     reason: str
+    shard: str
 
 
 Step: TypeAlias = Again | Ended | Halved | BatchWaits | StoreAway
@@ -235,5 +236,4 @@ class Steps:
 
 
 def _away(batch: Batch, reason: str) -> Step:
-    """Who waits for a store that does not answer: of a cluster, only what goes to the same shard."""
-    return BatchWaits(reason) if batch.shard else StoreAway(reason)
+    return StoreAway(reason, batch.shard)

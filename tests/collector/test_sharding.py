@@ -11,7 +11,9 @@ from collector.ledger import Ledger
 from collector.otlp import KEY_BYTES, TRACE_ID_BYTES, read_spans, split_keys
 from collector.planning import SegmentPlan, plan_segment
 from collector.records import SpoolRecord
+from collector.settings import Limits
 from collector.sharding import shard_of
+from tests.collector.emitting import keys
 from tests.collector.house import House
 from tests.collector.pretend_store import Fault
 from tests.collector.spooled import NOON_MS, content, kept
@@ -109,12 +111,28 @@ def test_a_batch_that_was_begun_stays_at_its_shard_when_a_shard_is_added(tmp_pat
     assert house.pending == 0
 
 
-def test_while_one_shard_is_away_the_others_batches_land(tmp_path) -> None:
-    house = House(tmp_path, shards=("01", "02"))
+def test_while_one_shard_is_away_all_that_goes_to_others_lands_and_it_is_asked_now_and_then(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("collector.lander.TAKE_S", 0.0)
+    asked = []
+    house = House(tmp_path, shards=("01", "02"), limits=Limits(free_bytes_min=0, segment_rows_max=1, set_aside_max=2))
+    insert = house.store.insert
+
+    def noted(batch, otlp):
+        asked.append(batch.batch.shard)
+        return insert(batch, otlp)
+
+    monkeypatch.setattr(house.store, "insert", noted)
     house.store.away = "01"
-    house.receive(kept([key(trace) for trace in range(30)]))
-    house.turns(20)
+    for _ in range(20):
+        house.receive(kept(keys(4)))
+        house.turns(20)
     assert set(house.store.shards.values()) == {"02"}
+    there = {one.batch.shard for one in house.ledger.state.open.values()}
+    assert there == {"01"}, "all else has landed, though more than are set aside wait for the other shard"
+    assert len(house.ledger.state.open) > 2
+    assert asked.count("01") < asked.count("02"), "not once for each batch that waits"
     house.store.away = None
     house.turns()
     assert set(house.store.shards.values()) == {"01", "02"}
