@@ -17,7 +17,7 @@ FROM
         host, tenant, alias, tier, fallback_depth, fallback_reason, outcome, response_bytes,
         toUnixTimestamp64Nano(started_at) AS begun,
         toUInt32(intDiv(begun, 86400000000000)) AS day
-    FROM tollway.attempts
+    FROM tollway.spans
     WHERE host IN {hosts:Array(String)} AND billable
       AND started_at < fromUnixTimestamp64Nano(arrayMax({untils:Array(Int64)}), 'UTC')
       AND started_at >= fromUnixTimestamp64Nano(arrayMin({sinces:Array(Int64)}), 'UTC')
