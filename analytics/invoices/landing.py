@@ -193,7 +193,7 @@ def _doubts(path: Path, used: Importer, found: Survey) -> Iterator[str]:
     """What may be wrong with a file that can be read."""
     if used.required and found.lines and not table.ends_whole(path):
         yield "has no line end behind its last line; if it was cut off there, that line's last value is short"
-    if found.other.lines:
+    if found.other.lines and used.document is not Document.INVOICE:  # Whose lines sum all classes up.
         amount = "" if used.document is Document.USAGE else f", {plain(found.other.amount)} {CURRENCY},"
         yield f"has {found.other.lines} lines{amount} that are not tokens of a known class; they are kept as other"
 

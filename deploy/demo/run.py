@@ -19,6 +19,7 @@ from clickhouse_connect.driver.client import Client
 import sql
 from analytics import audit, exports, rate_cards
 from analytics.invoices import import_file
+from analytics.invoices.formats import openai_costs_json
 from analytics.reconciliation import reconcile_month
 from analytics.windows import Window
 from deploy.close import close_of
@@ -215,7 +216,9 @@ def _import_invoices(client: Client, files: DemoFiles, month: Month, now: dateti
     paths = []
     for vendor in files.vendors:
         path = at_vendors.fetch_export(vendor, files.data / "invoices", since=month.since, until=month.until)
-        import_file(client, path, provider=vendor.provider, account=vendor.account, now=now)
+        # Days without traffic alone do not tell of which report they are.
+        importer = openai_costs_json.IMPORTER if vendor.export_format == "json" else None
+        import_file(client, path, provider=vendor.provider, account=vendor.account, now=now, importer=importer)
         paths.append(path)
     return paths
 

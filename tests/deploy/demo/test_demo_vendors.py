@@ -9,12 +9,15 @@ import httpx
 import pytest
 
 from analytics.invoices.entries import survey
+from analytics.invoices.openai_api import Ask, OpenAI, Report
 from analytics.invoices.sniff import kind_of
 from deploy.demo import config
+from deploy.demo.config import VendorFiles
 from deploy.demo.options import DemoOptions, Ports
 from deploy.demo.vendor import costs, invoice, ledger
 from deploy.demo.vendor import settings as vendor_settings
 from deploy.demo.vendors import VendorFailed, Vendors, books_of, fetch_export, open_requests
+from gateway.domain.clock import utc_now
 
 SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC)
 
@@ -72,6 +75,18 @@ def test_the_importer_takes_either_export_whole(tmp_path: Path, name: str, file_
     assert {e.token_class for e in entries} == {"input_uncached", "cache_read", "output"}
 
 
+def fetched_total(vendor: VendorFiles, folder: Path, today: datetime) -> Decimal:
+    """What the vendor's API says of the same days, as `tollway invoices fetch` asks it: over two pages."""
+    days = {"since": (today - timedelta(days=198)).date(), "until": (today + timedelta(days=2)).date()}
+    ask = Ask(report=Report.COSTS, account=vendor.account, folder=folder / "fetched", **days)
+    with OpenAI(vendor.admin_key, base_url=vendor.url, clock=utc_now, draw=lambda: 0.0, sleep=lambda _: None) as api:
+        path = api.fetch(ask)
+    assert len(path.read_text("utf-8").splitlines()) == 2
+    found = survey(path, ask.importer.read)
+    assert len(found.days) == 200
+    return found.total
+
+
 @pytest.mark.slow
 def test_vendors_start_answer_and_stop_and_their_books_and_invoices_agree(tmp_path: Path) -> None:
     files = config.write(DemoOptions(data=tmp_path, ports=Ports(vendors=free_ports())))
@@ -99,6 +114,7 @@ def test_vendors_start_answer_and_stop_and_their_books_and_invoices_agree(tmp_pa
             found = survey(path, kind_of(path).read)
             assert found.total == billed + books.rounding_usd + books.surcharge_usd
             assert len(found.days) == 42
+            assert fetched_total(vendor, tmp_path, today) == found.total
     for vendor in files.vendors:
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{vendor.url}/healthz")
