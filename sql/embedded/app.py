@@ -109,7 +109,7 @@ class App:
         body = await _body(receive, headers)
         content_type = headers.get("content-type", "")
         if content_type.startswith("multipart/form-data"):
-            url, body = url | bodies.form(content_type, body), b""
+            url, body = url | bodies.form(content_type, b"".join(body)), []
         url = {"database": headers.get("x-clickhouse-database", ""), **url}
         if "x-clickhouse-format" in headers:
             url = {"default_format": headers["x-clickhouse-format"], **url}
@@ -163,7 +163,8 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
+async def _body(receive: Receive, headers: dict[str, str]) -> list[bytes]:
+    """In the pieces it came in: of a large one, each join is a copy of all of it. Raises StoreError, _Gone."""
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > BODY_MAX:
         raise too_large(BODY_MAX)
@@ -179,8 +180,9 @@ async def _body(receive: Receive, headers: dict[str, str]) -> bytes:
         parts.append(part)
         more = message.get("more_body", False)
     encoding = headers.get("content-encoding", "")
-    whole = b"".join(parts)
-    return await asyncio.to_thread(bodies.inflate, whole, encoding, BODY_MAX) if encoding else whole
+    if not encoding:
+        return parts
+    return [await asyncio.to_thread(bodies.inflate, b"".join(parts), encoding, BODY_MAX)]
 
 
 async def _answer_error(send: Send, fault: StoreError, version: str) -> None:

@@ -6,7 +6,7 @@ behind for the next. Nothing here speaks HTTP, knows users or judges statements.
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -102,7 +102,7 @@ class Engine:
         self,
         head: str,
         form: str,
-        data: bytes,
+        pieces: Iterable[bytes],
         *,
         params: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
@@ -115,7 +115,8 @@ class Engine:
         """
         try:
             with tempfile.NamedTemporaryFile(dir=self._inserts) as rows:
-                rows.write(data)
+                for piece in pieces:
+                    rows.write(piece)
                 rows.flush()
                 statement = from_file(head, form, rows.name)
                 return self.query(statement, params=params, settings=settings, database=database)
@@ -125,7 +126,7 @@ class Engine:
     def warm_up(self) -> None:
         """Pay for the first insert and the first sort before anybody waits for them. Leaves nothing behind."""
         self.query("CREATE TABLE IF NOT EXISTS warm_up (x UInt64, s String) ENGINE = MergeTree ORDER BY x")
-        self.insert("INSERT INTO warm_up", "JSONEachRow", b'{"x": 1, "s": "a"}')
+        self.insert("INSERT INTO warm_up", "JSONEachRow", [b'{"x": 1, "s": "a"}'])
         self.query("SELECT s, sum(x) FROM warm_up GROUP BY s ORDER BY s", output="Arrow")
         self.query("DROP TABLE warm_up SYNC")
 

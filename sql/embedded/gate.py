@@ -4,14 +4,17 @@ Blocking; called from the pool's threads. The query id rides in the statement's 
 engine names its queries itself: `system.processes` shows it in Settings['log_comment'].
 """
 
+import contextlib
 import logging
 import threading
+from dataclasses import replace
 
 from sql.credentials import READER
 from sql.embedded import text, wire
 from sql.embedded.engine import DATABASE, Engine
 from sql.embedded.errors import StoreError, refused
 from sql.embedded.guard import Guard
+from sql.embedded.text import Insert
 from sql.embedded.wire import Reply, Request
 
 log = logging.getLogger("tollway.store")
@@ -79,20 +82,30 @@ class Gate:
         database = DATABASE if asked.database in ("", "default") else asked.database
         if user == READER and database != DATABASE:
             raise refused(f"database {database}: this user reads {DATABASE}")
-        loaded = text.insert(asked.text) if kind == "insert" else None
+        loaded = _loaded(asked) if kind == "insert" else None
         if loaded is not None:
             head = self._guard.check_insert(user, loaded, asked)
             done = self._engine.insert(
-                head, loaded.format, loaded.data, params=asked.params, settings=settings, database=database
+                head, loaded.format, loaded.pieces, params=asked.params, settings=settings, database=database
             )
             return wire.reply(done, "")
-        statement = self._guard.check(user, kind, asked)
+        statement = self._guard.check(user, kind, asked.joined())
         if user == READER:
             settings |= {"max_execution_time": READER_SECONDS, "readonly": "2"}
         done = self._engine.query(
             statement, output=asked.default_format, params=asked.params, settings=settings, database=database
         )
         return wire.reply(done, text.output_format(statement, asked.default_format) if kind == "read" else "")
+
+
+def _loaded(asked: Request) -> Insert | None:
+    """An INSERT and its rows, which are not joined to what came before them if they need not be. Raises StoreError."""
+    if asked.rest:
+        with contextlib.suppress(StoreError):
+            found = text.insert(asked.text)
+            if found is not None:
+                return replace(found, pieces=(*found.pieces, *asked.rest))
+    return text.insert(asked.joined().text)
 
 
 def _escaped(value: str) -> str:

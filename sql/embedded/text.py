@@ -21,7 +21,8 @@ class Insert:
     head: str
     """`INSERT INTO t (columns) SETTINGS ...`, without FORMAT or VALUES."""
     format: str
-    data: bytes
+    pieces: tuple[bytes, ...]
+    """Its rows, as they came."""
 
 
 def first_word(text: bytes) -> str:
@@ -51,7 +52,7 @@ def insert(text: bytes) -> Insert | None:
         elif word == b"INFILE":
             raise StoreError(497, "ACCESS_DENIED", "INSERT FROM INFILE is refused: send the rows in the request")
         elif word == b"VALUES":
-            return Insert(_head(text[: end - len(token)]), "Values", text[end:])
+            return Insert(_head(text[: end - len(token)]), "Values", (text[end:],))
         elif word == b"FORMAT":
             return _formatted(text, end)
     return None
@@ -85,7 +86,7 @@ def _formatted(text: bytes, end: int) -> Insert:
     for kind, token, stop in tokens(text[end : end + HEAD_MAX]):
         if kind != "word":
             break
-        return Insert(head, token.decode(), _behind(text, end + stop))
+        return Insert(head, token.decode(), (_behind(text, end + stop),))
     raise StoreError(62, "SYNTAX_ERROR", "Syntax error: FORMAT is not followed by a format's name")
 
 

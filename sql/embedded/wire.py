@@ -4,8 +4,8 @@ Pure functions over bytes and strings. Nothing here knows the engine, sockets or
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sql.embedded.errors import StoreError
 
@@ -42,7 +42,7 @@ class Request:
     """What one HTTP request asks of the store."""
 
     text: bytes
-    """The statement, and behind an INSERT its data."""
+    """The statement, and behind an INSERT its data, or the first of it."""
     params: Mapping[str, str]
     """Query parameters without their `param_` prefix, escaped as the client sent them."""
     settings: Mapping[str, str]
@@ -51,6 +51,12 @@ class Request:
     default_format: str = "TabSeparated"
     read_only: bool = False
     """A GET may only read, as in ClickHouse."""
+    rest: tuple[bytes, ...] = ()
+    """What follows behind the text, as it came: the body of an INSERT that began in the URL. It may be large."""
+
+    def joined(self) -> "Request":
+        """The same with all of it in the text."""
+        return replace(self, text=b"".join((self.text, *self.rest)), rest=()) if self.rest else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +91,17 @@ class Reply:
     body: bytes
 
 
-def request(url: Mapping[str, str], body: bytes, *, query_id: str, read_only: bool = False) -> Request:
-    """The request told by URL parameters and a decoded body. Raises StoreError for what is not spoken here."""
+def request(url: Mapping[str, str], body: Sequence[bytes], *, query_id: str, read_only: bool = False) -> Request:
+    """The request told by URL parameters and a decoded body's pieces. Raises StoreError for what is not spoken here."""
     if url.get("compress") == "1" or url.get("decompress") == "1":
         raise StoreError(
             48, "NOT_IMPLEMENTED", "ClickHouse's block compression is not spoken here; use Content-Encoding"
         )
-    query = url.get("query", "").encode()
-    text = query + b"\n" + body if query and body else query or body
+    query, pieces = url.get("query", "").encode(), tuple(piece for piece in body if piece)
+    if pieces and query.lstrip()[:6].upper() == b"INSERT":
+        text, rest = query + b"\n", pieces
+    else:
+        text, rest = b"\n".join(filter(None, (query, b"".join(pieces)))), ()
     if not text.strip():
         raise StoreError(62, "SYNTAX_ERROR", "Empty query")
     settings = {k: v for k, v in url.items() if k not in TRANSPORT and not k.startswith("param_")}
@@ -104,6 +113,7 @@ def request(url: Mapping[str, str], body: bytes, *, query_id: str, read_only: bo
         database=url.get("database", ""),
         default_format=url.get("default_format", "TabSeparated"),
         read_only=read_only,
+        rest=rest,
     )
 
 

@@ -199,6 +199,20 @@ def test_rows_that_break_a_constraint_or_a_type_are_refused_whole(store, table):
     assert store.reader.command(f"SELECT count() FROM {table}") == 0
 
 
+def test_an_insert_is_the_same_wherever_its_address_ends_and_its_body_begins(http, table):
+    """The url's end stands for a line's end, so only what reads the same without one is parted there."""
+    whole = f"/* INSERT */ INSERT INTO {table} (n, s) SETTINGS max_threads = 1 FORMAT CSV\n1,a\n2,b\n"
+    bare = whole.removeprefix("/* INSERT */ ")
+    cuts = [
+        (sent[:at].rstrip(), sent[at:]) for sent in (whole, bare) for at in range(len(sent)) if sent[at - 1] in " \n"
+    ]
+    for url, body in cuts:
+        pieces = [body[at : at + 7].encode() for at in range(0, len(body), 7)]
+        http.post("/", params={"query": url}, content=iter(pieces)).raise_for_status()
+    found = http.post("/", content=f"SELECT s, count() FROM {table} GROUP BY s ORDER BY s").text
+    assert found == f"a\t{len(cuts)}\nb\t{len(cuts)}\n"
+
+
 def test_a_token_makes_an_insert_happen_once(store):
     name = f"tollway.t_{uuid.uuid4().hex}"
     store.writer.command(

@@ -39,7 +39,7 @@ def test_tokens_know_escapes_doubled_quotes_and_heredocs():
     ],
 )
 def test_an_insert_is_cut_where_its_data_begins(sent, head, form, data):
-    assert text.insert(sent) == text.Insert(head, form, data)
+    assert text.insert(sent) == text.Insert(head, form, (data,))
 
 
 @pytest.mark.parametrize(
