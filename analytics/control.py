@@ -25,12 +25,6 @@ class Control(Protocol):
         """One transaction, taken for writing from its start. Raises ControlDown."""
 
 
-def make(control: Control) -> None:
-    """Make the tables that are missing. Raises ControlDown."""
-    with control.transaction() as connection:
-        METADATA.create_all(connection)
-
-
 def stamp(at: datetime) -> str:
     """An instant as the tables keep it: UTC to the microsecond, so that text order is the order of time."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -43,7 +43,7 @@ def costs_of(settings: Settings) -> OwnerCosts:
 
 
 def finance_api(settings: Settings) -> ASGIApp:
-    """The API under /api/v1. Raises ControlDown where the control database cannot be had."""
+    """The API under /api/v1; while the control database or the store is away, it says so."""
     from analytics.api.app import create
     from analytics.api.finance import Finance
     from deploy.control import control

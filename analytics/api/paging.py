@@ -69,10 +69,11 @@ def after(rows: Sequence[dict[str, Any]], keys: Sequence[str], cursor: str) -> I
 def stream(name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> StreamingResponse:
     """The rows as RFC 4180 CSV, rendered a few at a time as they are sent."""
     headers = {"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "no-store"}
-    return StreamingResponse(_chunks(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(chunks(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _chunks(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+def chunks(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+    """The CSV in pieces: its header, then some rows at a time, taken only when the piece before was."""
     head = render(columns, ())
     yield head
     block: list[Sequence[Cell]] = []

@@ -93,9 +93,13 @@ class Close:
     def standing(self, month: str, *, now: datetime) -> Standing:
         """Where it stands. Raises MonthInvalid, IdentityBroken, and the store's errors."""
         seen = self._see(month)
-        drafted, found = self._gather(seen, now)
+        closed = seen.period.state is State.CLOSED
+        drafted, found = self._gather(seen, now, inspected=not closed)
         return Standing(
-            period=seen.period, blockers=found, totals=totals(drafted.reconciliation), figures=drafted.figures
+            period=seen.period,
+            blockers=() if closed else found,
+            totals=totals(drafted.reconciliation),
+            figures=drafted.figures,
         )
 
     def take(self, month: str, step: Step, actor: Actor, *, now: datetime, reason: str = "") -> Period:

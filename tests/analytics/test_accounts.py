@@ -21,9 +21,7 @@ BY = "operator:root"
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Connection]:
     database = Database.under(tmp_path)
-    database.open()
     door = Doorway(database)
-    control.make(door)
     with door.transaction() as open_one:
         yield open_one
     database.close()
@@ -110,9 +108,7 @@ def test_a_tenants_viewer_is_bound_to_it_and_a_wider_role_lifts_the_bound() -> N
 
 def test_the_database_refuses_to_change_the_audit_trail(tmp_path: Path) -> None:
     database = Database.under(tmp_path)
-    database.open()
     door = Doorway(database)
-    control.make(door)
     with door.transaction() as connection:
         trail.append(connection, at=NOW, actor=BY, action="a", subject="s")
     for change in ("UPDATE audit_trail SET actor = 'x'", "DELETE FROM audit_trail"):

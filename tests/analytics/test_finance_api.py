@@ -17,11 +17,12 @@ import httpx
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from analytics import control, pack_check, rate_cards, trail
+from analytics import pack_check, rate_cards, trail
 from analytics.accounts import book
-from analytics.api import errors
+from analytics.api import errors, paging
 from analytics.api.app import create
 from analytics.api.finance import Finance
+from analytics.control import ControlDown
 from analytics.exports import write
 from analytics.invoices import import_file
 from analytics.periods.blockers import Inspection
@@ -91,9 +92,7 @@ class Accounts:
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> Accounts:
     folder = tmp_path_factory.mktemp("accounts")
     database = Database.under(folder)
-    database.open()
     door = Doorway(database)
-    control.make(door)
     made = Accounts(folder, {}, {})
     with door.transaction() as connection:
         for name, roles in PEOPLE.items():
@@ -366,3 +365,29 @@ async def test_the_document_is_served_whole_and_names_nothing_from_afar(house: H
     assert {"bearer"} == {each["scheme"] for each in document.json()["components"]["securitySchemes"].values()}
     for path in ("/docs", "/redoc"):
         assert (await house.ask("ops", "GET", path)).status_code == 404
+
+
+async def test_a_control_database_that_is_away_is_told_and_found_again(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    folder.write_text("in the way")
+    door = Doorway(Database.under(folder))
+    with pytest.raises(ControlDown), door.transaction():
+        pass
+    folder.unlink()
+    with door.transaction() as connection:
+        assert book.accounts(connection) == []
+
+
+def test_a_stream_takes_no_more_rows_than_it_has_sent() -> None:
+    taken = 0
+
+    def endless() -> Iterator[tuple[int]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield (taken,)
+
+    chunks = paging.chunks(("n",), endless())
+    assert next(chunks) == b"n\r\n"
+    assert next(chunks).startswith(b"1\r\n2\r\n")
+    assert taken == paging.CHUNK_ROWS
