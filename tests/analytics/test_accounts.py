@@ -129,3 +129,15 @@ def test_whoever_edits_the_trail_behind_the_databases_back_is_found_out(connecti
     else:
         connection.execute(update(trail.TRAIL).where(trail.TRAIL.c.number == 2).values({change: "1"}))
     assert "row 2 of the audit trail" in trail.broken(connection)
+
+
+def test_a_row_that_was_changed_and_hashed_anew_breaks_the_link_of_the_next(connection: Connection) -> None:
+    for number in range(3):
+        trail.append(connection, at=NOW, actor=BY, action="a", subject="s", detail={"n": number})
+    connection.execute(text("DROP TRIGGER audit_trail_no_update"))
+    names = ("number", "at", "actor", "action", "subject", "detail", "previous")
+    row = connection.execute(trail.TRAIL.select().where(trail.TRAIL.c.number == 2)).mappings().one()
+    forged = {name: row[name] for name in names} | {"actor": "someone else"}
+    of_second = trail.TRAIL.c.number == 2
+    connection.execute(update(trail.TRAIL).where(of_second).values(**forged, hash=trail._hash(forged)))
+    assert "row 3 of the audit trail" in trail.broken(connection)

@@ -107,6 +107,7 @@ def test_two_packs_of_the_same_facts_are_the_same_bytes_and_the_workbook_has_its
     assert once.files == again.files
     with zipfile.ZipFile(io.BytesIO(once.files["recon.xlsx"])) as book:
         assert {info.date_time[0] for info in book.infolist()} == {1980}
+        assert b"1980-01-01T00:00:00Z</dcterms:created>" in book.read("docProps/core.xml")
         sheet, names = book.read("xl/worksheets/sheet1.xml").decode(), book.read("xl/workbook.xml").decode()
         assert b"<f>" not in b"".join(book.read(name) for name in book.namelist())
     assert re.findall(r'sheet name="(\w+)"', names) == [
