@@ -7,7 +7,7 @@ STAMP := $(VENV)/.synced
 SPREAD := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check fmt bench bench-ingest bench-queries chaos verify-emitters verify-full clean
+.PHONY: help install demo up test test-fast check fmt bench bench-ingest bench-queries bench-reconcile chaos verify-emitters verify-full clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-ingest: $(STAMP) ## Measure what landing a span costs, all included (SPANS
 
 bench-queries: $(STAMP) ## Ask what dashboards ask of 13 months of attempts (ATTEMPTS=100000000; DATA=DIR keeps them)
 	$(BIN)/python -m deploy.bench.queries --attempts $(or $(ATTEMPTS),100000000) $(if $(DATA),--data $(DATA))
+
+bench-reconcile: $(STAMP) ## Reconcile a month of attempts with its invoices (ATTEMPTS=100000000 LINES=100000)
+	$(BIN)/python -m deploy.bench.reconcile --attempts $(or $(ATTEMPTS),100000000) --lines $(or $(LINES),100000) $(if $(DATA),--data $(DATA))
 
 verify-emitters: $(STAMP) ## Drive other packages' telemetry for real, and rewrite its corpora where it changed
 	$(BIN)/python -m tests.emitters.verify $(EMITTERS)

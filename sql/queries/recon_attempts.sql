@@ -38,12 +38,16 @@ WHERE billable
        OR (notEmpty({unpriced:Array(String)}) AND has({unpriced:Array(String)}, concat(provider, '/', model))
            AND rated.unpriced))
   -- A response that was left to run or whose stream was cut: what the vendor told later, when it was looked at, is what it
-  -- bills.
-  AND NOT ((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (
+  -- bills. Where nothing was told later the engine sees it first, and reads no ids.
+  AND ((SELECT count()
+        FROM tollway.told_later
+        WHERE started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
+          AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY) = 0
+      OR NOT ((finish_reason IN ('queued', 'in_progress') OR outcome = 'lost') AND (trace_id, parent_span_id, upstream) IN (
       SELECT trace_id, parent_span_id, upstream
       FROM tollway.told_later
       WHERE started_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
-        AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY))
+        AND started_at < {until:DateTime64(9, 'UTC')} + INTERVAL 1 DAY)))
 GROUP BY tenant, alias, tier, fallback_depth, fallback_reason,
          provider, account, model, day, processing_tier, region, outcome, completeness, priced, card_id
 ORDER BY tenant, alias, tier, fallback_depth, fallback_reason,
