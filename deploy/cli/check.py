@@ -8,9 +8,10 @@ from deploy import running_gateway
 from deploy.cli import exits
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_rows, say
+from deploy.offers import lacking
 from deploy.settings import Settings, read
 from deploy.tls import require_usable
-from gateway.config import ConfigError, Target
+from gateway.config import ConfigError, Fault
 from gateway.domain import clock
 
 
@@ -40,36 +41,43 @@ def check(
             say(f"tollway: {error}")
         raise typer.Exit(exits.CHECK_FAILED) from None
     routing = settings.routing()
-    unpriced = unpriced_targets(settings)
+    lacks = lacking(routing, clock.utc_now())
     reloaded = running_gateway.reload(settings) if reload else None
     if as_json:
         emit_json(
             {
-                "ok": True,
+                "ok": not lacks,
                 "config": str(settings.path),
-                "faults": [],
+                "faults": [{"path": fault.path, "problem": fault.problem} for fault in lacks],
                 "aliases": sorted(routing.aliases),
                 "tenants": sorted(routing.tenants),
                 "rate_cards": [card.card_id for card in routing.rate_cards.cards],
-                "unpriced": unpriced,
                 "hints": never_reached(settings),
                 "client_base_url": routing.client_base_url,
                 **({"reload": reloaded} if reloaded else {}),
             }
         )
+        _end(lacks)
         return
     rows = [
         (name, alias.tier, " > ".join(f"{t.upstream}/{t.model}" for t in alias.targets), len(alias.fallback))
         for name, alias in sorted(routing.aliases.items())
     ]
     emit_rows(("alias", "tier", "targets", "rungs below"), rows)
-    for target in unpriced:
-        say(f"tollway: no rate card for {target}: what it costs will show as unpriced, not as zero")
     for hint in never_reached(settings):
         say(f"tollway: {hint}")
-    say(f"tollway: {settings.path} is usable")
     if reloaded is not None:
         _tell(reloaded)
+    for fault in lacks:
+        say(f"tollway: {fault}")
+    _end(lacks)
+    say(f"tollway: {settings.path} is usable")
+
+
+def _end(lacks: list[Fault]) -> None:
+    if lacks:
+        say(f"tollway: it runs, and {len(lacks)} things that its aliases lack would be missing from the books")
+        raise typer.Exit(exits.CHECK_FAILED)
 
 
 def _tell(reloaded: dict[str, Any]) -> None:
@@ -89,20 +97,3 @@ def never_reached(settings: Settings) -> list[str]:
         for name in ("max_queue_seconds", "first_token_timeout_s", "answer_timeout_s")
         if name in tier.model_fields_set and (getattr(tier, name) or 0) > tier.total_timeout_s
     ]
-
-
-def unpriced_targets(settings: Settings) -> list[str]:
-    """Targets for which no card is in force now, as upstream/model."""
-    routing = settings.routing()
-    found = set()
-    for alias in routing.aliases.values():
-        for rung in (*alias.targets, *alias.fallback):
-            if not isinstance(rung, Target):
-                continue
-            upstream = settings.file.upstreams[rung.upstream]
-            card = routing.rate_cards.in_force(
-                provider=upstream.provider, account=upstream.account, model=rung.model, at=clock.utc_now()
-            )
-            if card is None:
-                found.add(f"{rung.upstream}/{rung.model}")
-    return sorted(found)

@@ -11,12 +11,13 @@ from pathlib import Path
 import typer
 
 from deploy.cli import exits
-from deploy.cli.check import unpriced_targets
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_rows
+from deploy.offers import lacking
 from deploy.settings import Settings, read
 from deploy.supervisor import parts
 from deploy.supervisor.supervisor import is_ready, port_problem
+from gateway.domain import clock
 
 FREE_BYTES_MIN = 1_073_741_824
 """Below this the journal, the spool and the store compete for the last of the disk."""
@@ -125,14 +126,11 @@ def _replays(settings: Settings) -> list[Finding]:
 
 
 def _prices(settings: Settings) -> list[Finding]:
-    unpriced = unpriced_targets(settings)
-    if unpriced:
-        return [
-            Finding(
-                "prices", "warn", f"no rate card in force for {', '.join(unpriced)}: their cost is unknown, not zero"
-            )
-        ]
-    return [Finding("prices", "ok", f"{len(settings.file.rate_cards)} rate cards; every target has one in force")]
+    routing = settings.routing()
+    lacks = lacking(routing, clock.utc_now())
+    if lacks:
+        return [Finding("prices", "warn", str(fault)) for fault in lacks]
+    return [Finding("prices", "ok", f"{len(routing.rate_cards.cards)} rate cards; every target has one in force")]
 
 
 def _remote_mac(settings: Settings) -> Finding:

@@ -41,6 +41,7 @@ def whole() -> typer.Typer:
     """The command with all its subcommands. Once a process."""
     from deploy.cli import (
         accounts,
+        aliases,
         audit,
         check,
         clients,
@@ -64,6 +65,7 @@ def whole() -> typer.Typer:
         demo,
         serve,
         check,
+        aliases,
         doctor,
         query,
         audit,

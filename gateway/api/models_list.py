@@ -71,6 +71,7 @@ def _target(config: RoutingConfig, tenant: Tenant, target: Target, at: datetime)
         at=at,
         region=upstream.region,
         deployment=upstream.deployment,
+        contracted=tenant.prices == "contract",
     )
     return {
         "provider": upstream.provider,

@@ -267,14 +267,16 @@ class RateBook:
         snapshot: str = "",
         modality: str = "",
         prompt_tokens: int = 0,
+        contracted: bool = True,
     ) -> RateCard | None:
         """The card for that call at that instant: the most specific one, by the order at the head of this file.
 
         What another processing `tier` or another modality costs says nothing of this one: where no card names it, its
-        price is unknown. `prompt_tokens` count the cached ones.
+        price is unknown. `prompt_tokens` count the cached ones. Not `contracted`: list prices alone.
         """
         for card in self.candidates(provider, model, tier, modality):
-            if card.holds_for(account, snapshot, region, deployment, prompt_tokens) and card.covers(at):
+            held = card.holds_for(account, snapshot, region, deployment, prompt_tokens)
+            if held and card.covers(at) and (contracted or card.kind == "list"):
                 return card
         return None
 

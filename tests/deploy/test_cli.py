@@ -89,7 +89,7 @@ def test_a_good_configuration_checks_out() -> None:
     told = json.loads(done.stdout)
     assert told["ok"]
     assert told["aliases"] == ["bulk", "coder", "embed", "fast"]
-    assert told["unpriced"] == []
+    assert told["faults"] == []
 
 
 def test_times_that_the_total_timeout_cuts_short_are_told_and_do_not_fail_the_check(tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ async def test_contract_prices_are_shown_to_who_may_see_them_and_list_prices_to_
     other = await listed(GLOBEX, **changes)
     assert prices(other["data"][-1])["input"] == "0.15"
     assert "0.1234" not in json.dumps(other)
+    for_all = [{**CARDS[1], "kind": "contracted", "per_million_tokens": {"input": "0.1111"}}, *CARDS[:2]]
+    assert prices((await listed(GLOBEX, **changes | {"rate_cards": for_all}))["data"][-1])["input"] == "0.15"
     contract_only = {**changes, "rate_cards": CARDS[2:]}
     assert set(prices((await listed(GLOBEX, **contract_only))["data"][-1]).values()) == {None}
 
