@@ -143,8 +143,9 @@ class ClickHouseStore:
         self.ask(lambda client: client.insert("ingest_ledger", values, column_names=columns, database=DATABASE))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back; the next may lead to another server."""
         client, self._client = self._client, None
+        self._fit = False
         if client is not None:
             client.close()
 

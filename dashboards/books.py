@@ -138,6 +138,7 @@ class StoreBooks:
         except TimeoutError as error:
             raise StoreDown(f"no answer within {ANSWER_SECONDS_MAX:.0f} s") from error
         except (OperationalError, OSError) as error:
+            await self.close()  # The next question may find another server.
             raise StoreDown(_first_line(error)) from error
         except ClickHouseError as error:
             raise StoreRefused(_first_line(error)) from error

@@ -1,6 +1,9 @@
 """The store's servers made ready: none that is unfit, the schema up to date, and deduplication shown on each."""
 
+import contextlib
+import fcntl
 from collections.abc import Iterator
+from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -10,6 +13,7 @@ from deploy.settings import Settings
 from deploy.store_access import writer_at
 from gateway.domain import clock
 from sql import fitness, migrate, retention
+from sql.addresses import addresses
 from sql.joining import join
 from sql.placement import Placement
 
@@ -17,11 +21,26 @@ from sql.placement import Placement
 def bring_up_to_date(settings: Settings) -> list[str]:
     """Apply what the store lacks of the schema; returns the names applied, in order.
 
-    A server that has joined the cluster first gets the tables and views that the one at store.url has.
+    A server that has joined the cluster first gets the tables and views that the first at store.url has. One process at
+    a time does this on a machine; another waits for it.
 
     Raises OperatorError for a server that does not answer or is unfit, before anything is applied, and for one that is
     then seen not to deduplicate; MigrationError as sql.migrate does.
     """
+    with _alone(settings.data_dir):
+        return _bring_up_to_date(settings)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Whoever else brings the same store up to date from this folder is waited for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "migrate.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _bring_up_to_date(settings: Settings) -> list[str]:
     servers = [(url, shard, writer_at(settings, url)) for url, shard in _servers(settings)]
     for url, shard, client in servers:
         _require(settings, url, shard, client)
@@ -68,9 +87,10 @@ def examined(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _servers(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Every server's address with its shard, the one at store.url first; "" = it is none of store.shards'."""
+    """Every server's address with its shard, those at store.url first; "" = it is none of store.shards'."""
     shard_of = {url.rstrip("/"): name for name, urls in settings.file.store.shards.items() for url in urls}
-    yield settings.store_url, shard_of.pop(settings.store_url, "")
+    for url in addresses(settings.store_url):
+        yield url, shard_of.pop(url, "")
     yield from shard_of.items()
 
 

@@ -12,6 +12,7 @@ from gateway.config.faults import did_you_mean
 from gateway.config.section import Listen, Name, Section, named, shaped
 from gateway.domain.card_file import CardFile, CardFileInvalid, newest
 from gateway.domain.rate_card import RateCardInvalid
+from sql.addresses import addresses
 
 SENDER_GATEWAY = "gateway"
 """The sender whose token `up` generates; it alone may name tenants."""
@@ -106,8 +107,8 @@ class RatesSection(Section):
 class StoreSection(Section):
     """The ClickHouse: an address, or none for the embedded one, which listens at `listen`; or a cluster."""
 
-    url: Annotated[str, shaped(r"(https?://[^\s/@]+/?)?", SERVER)] = ""
-    """Of a cluster, one of its servers: there the schema is applied, and all is read."""
+    url: Annotated[str, shaped(r"(https?://[^\s/@,]+/?(\s*,\s*https?://[^\s/@,]+/?)*)?", SERVER)] = ""
+    """Of a cluster one or several of its servers, with commas between them: the first that answers is read."""
     ca: Path | None = None
     """What the certificates of https servers are signed by; none = one of the system's CAs."""
     cluster: Annotated[
@@ -160,6 +161,10 @@ class TollwayFile(RoutingFile):
             faults.append(Fault("store.shards", f"name the shards of {store.cluster!r} and their replicas' addresses"))
         if store.shards and not store.cluster:
             faults.append(Fault("store.cluster", "shards are a cluster's: name it as the servers' remote_servers do"))
+        if "," in store.url and not store.cluster:
+            faults.append(
+                Fault("store.url", "several addresses are those of a cluster's servers: name it in store.cluster")
+            )
         taken: dict[str, str] = {}
         for name, replicas in store.shards.items():
             if not replicas:
@@ -168,7 +173,7 @@ class TollwayFile(RoutingFile):
                 other = taken.setdefault(url.rstrip("/"), name)
                 if other != name or [one.rstrip("/") for one in replicas].count(url.rstrip("/")) > 1:
                     faults.append(Fault(f"store.shards.{name}", f"{url} is there twice; each replica is one shard's"))
-        if store.ca and not any(url.startswith("https://") for url in (store.url, *taken)):
+        if store.ca and not any(url.startswith("https://") for url in (*addresses(store.url), *taken)):
             faults.append(Fault("store.ca", "no address of the store is https, so nothing would be checked by it"))
         return faults
 
@@ -248,8 +253,8 @@ class Settings:
 
     @property
     def store_url(self) -> str:
-        """Where ClickHouse answers."""
-        return self.file.store.url.rstrip("/") or f"http://{self.file.store.listen}"
+        """Where ClickHouse answers; several addresses have commas between them."""
+        return ",".join(addresses(self.file.store.url)) or f"http://{self.file.store.listen}"
 
     @property
     def store_ca(self) -> Path | None:

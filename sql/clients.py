@@ -4,6 +4,8 @@ Every option that matters is said here. No session is kept, so one client may se
 password goes in a header, never in the URL.
 """
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +13,9 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
 
+from sql.addresses import addresses
 from sql.credentials import READER, WRITER
 
 CONNECT_SECONDS = 5
@@ -20,21 +24,34 @@ READ_SECONDS = 120
 
 
 def writer(url: str, password: str, *, user: str = WRITER, ca: Path | None = None) -> Client:
-    """A client that may insert and change the schema. Raises ValueError for a URL that is not http(s)://host[:port].
+    """A client that may insert and change the schema, of the first of the addresses in `url` that answers.
 
-    `ca` is what an https server's certificate is signed by; None = one of the system's CAs. So it is for the others.
+    Raises ValueError for one that is not http(s)://host[:port], the driver's OperationalError where none answers. `ca`
+    is what an https server's certificate is signed by; None = one of the system's CAs. So it is for the others.
     """
-    return clickhouse_connect.get_client(**options(url, user, password, WRITE_SECONDS, ca))
+    return _first(url, lambda one: clickhouse_connect.get_client(**options(one, user, password, WRITE_SECONDS, ca)))
 
 
 def reader(url: str, password: str, *, user: str = READER, ca: Path | None = None) -> Client:
     """A client that may only ask."""
-    return clickhouse_connect.get_client(**options(url, user, password, READ_SECONDS, ca))
+    return _first(url, lambda one: clickhouse_connect.get_client(**options(one, user, password, READ_SECONDS, ca)))
 
 
 async def async_reader(url: str, password: str, *, user: str = READER, ca: Path | None = None) -> AsyncClient:
     """An async client that may only ask; made on the loop that will use it."""
-    return await clickhouse_connect.get_async_client(**options(url, user, password, READ_SECONDS, ca))
+    *others, last = addresses(url)
+    for one in others:
+        with contextlib.suppress(OperationalError):
+            return await clickhouse_connect.get_async_client(**options(one, user, password, READ_SECONDS, ca))
+    return await clickhouse_connect.get_async_client(**options(last, user, password, READ_SECONDS, ca))
+
+
+def _first(url: str, connect: Callable[[str], Client]) -> Client:
+    *others, last = addresses(url)
+    for one in others:
+        with contextlib.suppress(OperationalError):
+            return connect(one)
+    return connect(last)
 
 
 def options(url: str, user: str, password: str, seconds: int, ca: Path | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.settings import TollwayFile, host_port, read
+from deploy.settings import Settings, TollwayFile, host_port, read
 from gateway.config import ConfigError, load, load_text
 from gateway.domain.ids import TierName
 
@@ -155,6 +155,10 @@ def test_a_cluster_is_its_name_and_its_shards_replicas() -> None:
     section = load_text(store(CLUSTER), TollwayFile, env=ENV).store
     assert section.shards == {"01": ("http://a:8123", "http://b:8123"), "02": ("http://c:8123",)}
     assert section.quorum == "auto"
+    several = CLUSTER.replace('url: "http://a:8123"', 'url: "http://a:8123/, http://b:8123"')
+    file = load_text(store(several), TollwayFile, env=ENV)
+    settings = Settings(path=Path("/x/tollway.yaml"), file=file, data_dir=Path("/x"))
+    assert settings.store_url == "http://a:8123,http://b:8123"
     assert load_text(store(CLUSTER + ", quorum: 1"), TollwayFile, env=ENV).store.quorum == 1
 
 
@@ -169,6 +173,7 @@ def test_a_cluster_is_its_name_and_its_shards_replicas() -> None:
         (CLUSTER.replace("cluster: main, ", ""), "store.cluster: shards are a cluster's"),
         (CLUSTER.replace("http://c", "http://b"), "store.shards.02: http://b:8123 is there twice"),
         (CLUSTER.replace('"http://c:8123"', ""), "store.shards.02: a shard has at least one replica"),
+        ('url: "http://a:8123, http://b:8123"', "store.url: several addresses are those of a cluster's servers"),
         (CLUSTER + ", ca: ca.pem", "store.ca: no address of the store is https"),
         (CLUSTER.replace("http://c", "http://u:p@c"), "store.shards.02"),
         (CLUSTER.replace("main", "'ma in'"), "store.cluster: "),
