@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+LONG = timedelta(days=31)
+"""What is longer is compared with whole days: nobody keeps sums of hours that are twice as old."""
+
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -30,10 +33,16 @@ class Window:
             )
 
     def previous(self) -> "Window":
-        """The window of the same length just before; for a whole calendar month, the calendar month before."""
+        """The window of the same length just before; for a whole calendar month, the calendar month before.
+
+        That of a window longer than LONG begins at the nearest midnight.
+        """
         if self == month_window(f"{self.since:%Y-%m}"):
             return month_window(f"{self.since - timedelta(days=1):%Y-%m}")
-        return Window(self.since - (self.until - self.since), self.since)
+        since = self.since - (self.until - self.since)
+        if self.until - self.since > LONG:
+            since = (since + timedelta(hours=12)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return Window(since, self.since)
 
 
 def month_window(month: str) -> Window:

@@ -101,6 +101,7 @@ def _days(client: Client, month: date, runs: Sequence[Run], kept: Sequence[Day])
         _build_from_facts(client, "rollup_days_next", "day", run.since, run.until, run.rated_by)
         low += run.attempts
         high += _facts(client, run.since, run.until)
+    sql.execute(client, "rollup_merge", next="rollup_days_next")
     _check(client, "rollup_days_next", low, high)
     sql.execute(client, "rollup_swap_days", partition=_partition(month))
 

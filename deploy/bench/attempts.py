@@ -84,8 +84,7 @@ def make(client: Client, attempts: int, *, now: datetime, days: int = DAYS) -> M
     last = max(there, default=(now - timedelta(days=1)).date())
     until = datetime.combine(last, ENDS)
     missing = [day for number in range(days) if (day := last - timedelta(days=number)) not in there]
-    if missing:
-        rate_cards.load(client, _cards(), now=now)
+    rate_cards.load(client, _cards(), now=now)
     began = clock.monotonic()
 
     def one(day: date) -> None:

@@ -44,6 +44,18 @@ def test_the_window_before_another_is_as_long():
     assert week.previous() == Window(instant("2026-11-03"), instant("2026-11-10"))
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "before"),
+    [
+        ("2026-10-20T14:40", "2026-11-20T14:40", "2026-09-19T14:40"),  # 31 days: to the minute.
+        ("2026-10-20", "2026-11-20T11:00", "2026-09-19"),  # Longer: the midnight nearest to 13:00 on the 18th,
+        ("2026-10-20", "2026-11-20T13:00", "2026-09-18"),  # and to 11:00.
+    ],
+)
+def test_the_window_before_a_long_one_begins_at_a_midnight(since, until, before):
+    assert Window(instant(since), instant(until)).previous() == Window(instant(before), instant(since))
+
+
 def test_a_window_is_kept_in_utc():
     east = timezone(timedelta(hours=9))
     window = Window(datetime(2026, 11, 1, 9, tzinfo=east), datetime(2026, 11, 2, 9, tzinfo=east))
