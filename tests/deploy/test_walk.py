@@ -23,10 +23,10 @@ from deploy.cli.main import whole
 from deploy.settings import read
 from deploy.supervisor.supervisor import is_ready
 from gateway.domain import clock
+from gateway.domain.card_file import newest
 from sql.credentials import READER, WRITER
 from tests.analytics.invoice_files import csv_file, row
 from tests.analytics.landed import attempt, land
-from tests.analytics.recon_builders import card
 from tests.collector.processes import free_port
 from tests.conftest import RunningStore
 
@@ -44,9 +44,6 @@ tiers: {{interactive: {{max_inflight: 4}}}}
 upstreams:
   one: {{base_url: "https://a.example/v1", api_key: k, provider: openai, account: org-main}}
 aliases: {{fast: {{tier: interactive, targets: [{{upstream: one, model: gpt-4o-mini}}]}}}}
-rate_cards:
-  - {{provider: openai, model: gpt-4o-mini, currency: USD, effective_from: "2023-01-01T00:00:00Z",
-      per_million_tokens: {{input: "0.15", cache_read: "0.075", output: "0.60"}}}}
 """
 
 
@@ -78,6 +75,7 @@ def folder(store: RunningStore, tmp_path: Path, last_month: date, monkeypatch: p
     good = [row("0.000600", "4000", "gpt-4o-mini, input", day=day), row("0.000240", "400", day=day)]
     csv_file(tmp_path, row("5.000600", "4000", "gpt-4o-mini, input", day=day), good[1], name="cost_2026-11.csv")
     csv_file(tmp_path, *good, name="cost_2026-11_corrected.csv")
+    (tmp_path / "prices.csv").write_text("provider,model,input,output\nopenai,gpt-4o-mini,0.15,0.60\n")
     monkeypatch.chdir(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy.cli", "serve", "dashboards"],
@@ -97,9 +95,8 @@ def folder(store: RunningStore, tmp_path: Path, last_month: date, monkeypatch: p
 
 
 def land_as_a_collector(store: RunningStore, at: datetime) -> None:
-    """Four attempts, told of in the store's ledger as a collector tells them, rated and rolled up."""
+    """Four attempts, told of in the store's ledger as a collector tells them."""
     came = at + timedelta(seconds=2)
-    rate_cards.load(store.writer, [card()], now=came)
     tenants = ("acme", "acme", "globex", "globex")
     land(store.writer, *(attempt(at, tenant=tenant, batch_id="spool-1", received_at=came) for tenant in tenants))
     columns = ["at", "spool", "segment", "sender", "entry", "received", "stored", "settled", "told_at"]
@@ -108,6 +105,13 @@ def land_as_a_collector(store: RunningStore, at: datetime) -> None:
         [came, "spool", 1, "gateway", "spool-1", 0, {"acme": 2, "globex": 2}, 1, came],
     ]
     store.writer.insert("ingest_ledger", rows, column_names=columns, database="tollway")
+
+
+def work(store: RunningStore, folder: Path) -> None:
+    """What the worker does at its next turn: takes up the approved prices, and rolls up."""
+    approved = newest(read(folder / "tollway.yaml").rates_dir)
+    assert approved
+    rate_cards.load(store.writer, approved.cards, now=clock.utc_now())
     catch_up(store.writer, now=clock.utc_now())
 
 
@@ -117,16 +121,22 @@ def tollway() -> typer.Typer:
 
 
 def test_finance_walks_a_month_from_the_readme_alone(
-    folder: Path, last_month: date, tollway: typer.Typer, monkeypatch: pytest.MonkeyPatch
+    folder: Path, store: RunningStore, last_month: date, tollway: typer.Typer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     for line, status in walk():
         command = line.replace(".venv/bin/", "")
         command = re.sub(r"2026-11(?!\S*\.csv)", f"{last_month:%Y-%m}", command)
+        if " rates approve " in command:
+            named = re.search(r"rates approve (\w+)", said[-1])
+            assert named
+            command = re.sub(r"approve \w+", f"approve {named[1]}", command)
         kept = EXPORT.fullmatch(command)
         done = CliRunner().invoke(tollway, shlex.split(kept[2] if kept else command)[1:])
         assert done.exit_code == status, f"{line}: {done.output} {done.exception!r}"
         said.append(done.output)
+        if " rates approve " in command:
+            work(store, folder)
         if kept:
             monkeypatch.setenv(kept[1], done.stdout.strip())
     told = "\n".join(said)
