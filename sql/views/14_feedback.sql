@@ -16,7 +16,9 @@ FROM
 (
     SELECT
         tenant, trace_id, parent_span_id,
-        argMax((started_at, span_id, feedback_verdict, feedback_reason, feedback_score, alias, tier, request_id, response_id),
+        -- A request's id that is made of others is not stored: 2_attempts.sql.
+        argMax((started_at, span_id, feedback_verdict, feedback_reason, feedback_score, alias, tier,
+                if(bitAnd(derived, 6) != 0, concat('req_', substring(trace_id, 25), parent_span_id), request_id), response_id),
                (started_at, span_id)) AS said
     FROM tollway.spans
     WHERE kind = 1 AND feedback_verdict != ''

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.domain import ids
 from gateway.domain.attempt import Attempt, Intent, Operation, Outcome, Transition, Verdict
 from gateway.domain.usage import Completeness, Usage
 from gateway.telemetry.spans import SERVICE_NAME, SpanEncoder
@@ -226,6 +227,8 @@ def test_a_transition_is_neither_attempt_nor_operation_and_only_a_gateways_own_c
 
 def test_the_last_that_a_tenant_said_of_an_answer_counts_and_only_what_a_gateway_says(store: RunningStore) -> None:
     first = facts.feedback(reason="wrong_tool", score=0.25, response_id="resp-1")
+    derived = f"req_{first.trace_id[-8:]}{first.parent_span_id}"
+    first = replace(first, request_id=ids.RequestId(derived))
     last = replace(first, span_id="a" * 16, at=first.at + 1, verdict=Verdict.BAD, reason="", score=0.0)
     batches = [land(store, ENCODER.feedback(said)) for said in (last, first)]
     land(store, ENCODER.feedback(replace(first, span_id="b" * 16, at=first.at + 2)), tenant="globex")
@@ -234,7 +237,7 @@ def test_the_last_that_a_tenant_said_of_an_answer_counts_and_only_what_a_gateway
         " FROM tollway.feedback WHERE trace_id = {trace:String}", parameters={"trace": first.trace_id},
     )  # fmt: skip
     assert found.result_rows == [
-        ("acme", first.parent_span_id, "bad", "", 0.0, "fast", "interactive", "req-1", "resp-1")
+        ("acme", first.parent_span_id, "bad", "", 0.0, "fast", "interactive", derived, "resp-1")
     ]
     (read,) = rows(store, "spans", batches[1]).values()
     assert (read["feedback_verdict"], read["feedback_reason"], read["feedback_score"]) == ("redo", "wrong_tool", 0.25)
