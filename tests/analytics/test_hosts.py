@@ -149,6 +149,15 @@ def test_a_stretchs_parts_sum_to_its_cost_to_the_last_digit_in_any_order(
     assert idle_shared(parts, IdleRule.NONE) == {idle_owner("it"): parts[-1].time_usd}
 
 
+def test_idle_time_is_shared_by_the_rule_that_a_report_states() -> None:
+    parts = parts_of(use_of(replace(RENT, per_hour=Decimal(6)), 60, 30, {"acme": 3 * 10**15, "globex": 10**15}))
+    acme, globex = owner("acme"), owner("globex")
+    assert idle_shared(parts, IdleRule.PROPORTIONAL) == {acme: Decimal("2.25"), globex: Decimal("0.75")}
+    assert idle_shared(parts, IdleRule.EVEN) == {acme: Decimal("1.5"), globex: Decimal("1.5")}
+    unused = parts_of(use_of(RENT, 60, 0, {}))
+    assert idle_shared(unused, IdleRule.EVEN) == {idle_owner("it"): RENT.per_hour}
+
+
 @given(amounts, weights, st.integers(1, 10**20))
 def test_one_more_tenant_changes_the_shares_of_the_busy_part_and_not_the_idle_one(
     per_hour: Decimal, weights: dict[str, int], more: int

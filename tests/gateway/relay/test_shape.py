@@ -68,6 +68,8 @@ CALLS = [('{"x": 1}', ""), ('{"x":', "invalid_arguments"), ('{"y": 1}', "invalid
 def test_a_tools_arguments_are_held_against_its_parameters(arguments: str, fault: str) -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "go", "arguments": arguments}}
     legacy = {"name": "go", "arguments": arguments}
+    takes_nothing = {"tools": [{"type": "function", "function": {"name": "go"}}]}
+    assert whole(takes_nothing, None, tool_calls=[{"function": {"name": "go", "arguments": ""}}]) == ""
     functions = {"functions": [TOOLS["tools"][0]["function"]]}
     assert whole(TOOLS, None, tool_calls=[call]) == fault
     assert whole({**TOOLS, **SCHEMA}, None, tool_calls=[call]) == fault
