@@ -30,6 +30,7 @@ from analytics.pack import Activity, ControlBroken, Prior, SignOff, Table
 from analytics.reconciliation import evidence, ledger
 from analytics.reconciliation.grain import Days
 from analytics.reconciliation.month import assemble, days_of, fetch_invoiced
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.reconciliation.summary import Reconciliation
 from analytics.reconciliation.variance import total
 from analytics.rfc4180 import render as csv_of
@@ -106,6 +107,7 @@ def draft(
     now: datetime,
     frozen: Frozen | None = None,
     corrected: bool = False,
+    policy: Policy = FOCUS,
 ) -> Draft:
     """The month as the store has it now. `month` is a UTC month such as "2026-11"; `now` only guards against one that
     has not begun (MonthInvalid).
@@ -114,12 +116,12 @@ def draft(
     Raises IdentityBroken when totals disagree.
     """
     window = begun_month(month, now=now)
-    whole, charged, did, documents = _of_store(client, month, window)
+    whole, charged, did, documents = _of_store(client, month, window, policy)
     spent = {owner: Spent(each.metered, each.queue_seconds) for owner, each in did.items()}
     billed = owner_sums(whole.lines, [each.shares for each in charged])
     owners = pack.by_alias_tenant(billed, did, costs(client, window, spent, now))
     rows = cost_and_usage.rows(window, charged, documents)
-    found = [_corrected(client, each, frozen or {}, window) for each in frozen or {} if corrected]
+    found = [_corrected(client, each, frozen or {}, window, policy) for each in frozen or {} if corrected]
     late = Table("recon_corrections.csv", corrections.COLUMNS, tuple(row for table, _ in found for row in table.rows))
     rows += [row for _, more in found for row in more]
     earlier = list((frozen or {}).values())
@@ -199,10 +201,10 @@ def _prior(previous: Mapping[str, bytes]) -> Mapping[tuple[str, str], Prior]:
     }
 
 
-def _corrected(client: Client, month: str, frozen: Frozen, into: Window) -> tuple[Table, list[Row]]:
+def _corrected(client: Client, month: str, frozen: Frozen, into: Window, policy: Policy) -> tuple[Table, list[Row]]:
     """What became known of a closed month since, beyond what later packs have corrected."""
     closed = month_window(month)
-    whole, charged, _, documents = _of_store(client, month, closed)
+    whole, charged, _, documents = _of_store(client, month, closed, policy)
     lines = pack.lines(whole)
     charges = _charges(cost_and_usage.rows(closed, charged, documents))
     was = frozen[month]
@@ -240,13 +242,13 @@ def _corrected(client: Client, month: str, frozen: Frozen, into: Window) -> tupl
 
 
 def _of_store(
-    client: Client, month: str, window: Window
+    client: Client, month: str, window: Window, policy: Policy
 ) -> tuple[Reconciliation, list[Charged], dict[Owner, Activity], dict[str, Document]]:
     invoiced = fetch_invoiced(client, window)
     attempts = sql.fetch(client, "recon_attempts", **ledger.question(ledger.around(window), by_owner=True))
     requests = sql.fetch(client, "recon_requests", since=window.since, until=window.until)
     owned = [OwnedGroup(_owner(row), evidence.attempt_group(row)) for row in attempts.iter_rows(named=True)]
-    whole = assemble(month, window, invoiced, attempts)
+    whole = assemble(month, window, invoiced, attempts, policy)
     book = rate_cards.book_of(invoiced.cards)
     shares = share_lines(whole.lines, owned, book)
     charged = [Charged(line, share) for line, share in zip(whole.lines, shares, strict=True)]

@@ -19,6 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from analytics import audit, rate_cards, rollups
 from analytics.monitor import Monitor, serve
 from analytics.reconciliation import reconcile_month
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.rollups.rebuild import RollupContested
 from analytics.schedule import Audit, Done, Job, LoadCards, Reconcile, RollUp, due
 from analytics.windows import Window
@@ -57,6 +58,7 @@ class Settings:
     store_user: str = credentials.WRITER
     store_password: str = field(default="", repr=False)
     store_ca: Path | None = None
+    policy: Policy = FOCUS
     now: Callable[[], datetime] = clock.utc_now
 
 
@@ -175,7 +177,7 @@ class Worker:
         log.info("%d rate cards are in the store: %s", count, version)
 
     def _reconcile(self, client: Client, months: Sequence[str], now: datetime) -> None:
-        found = [reconcile_month(client, month, now=now) for month in months]
+        found = [reconcile_month(client, month, now=now, policy=self._settings.policy) for month in months]
         self._monitor.reconciled(found)
         for month in found:
             for account in month.accounts:

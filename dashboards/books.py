@@ -23,6 +23,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from analytics import spend
 from analytics.reconciliation import Reconciliation, areconcile_month
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.windows import MonthInvalid, Window
 from dashboards import access
 from dashboards.filters import Filters
@@ -91,7 +92,8 @@ class Books(Protocol):
 class StoreBooks:
     """Books kept in ClickHouse. `connect` makes a client on the loop that is running."""
 
-    def __init__(self, connect: Callable[[], Awaitable[AsyncClient]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[AsyncClient]], policy: Policy = FOCUS) -> None:
+        self._policy = policy
         self._connect = connect
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
@@ -114,7 +116,7 @@ class StoreBooks:
     async def month(self, month: str, now: datetime) -> Reconciliation:
         if access.tenants_seen(access.current(), ()):
             raise access.NoAccess("An invoice is not split by tenant, so only finance may see its reconciliation.")
-        return await self._ask(lambda client: areconcile_month(client, month, now=now))
+        return await self._ask(lambda client: areconcile_month(client, month, now=now, policy=self._policy))
 
     async def newest(self) -> datetime | None:
         landed = await self._ask(lambda client: afetch(client, "deploy_landed"))

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from analytics.reconciliation.policy import FOCUS, Policy
 from dashboards.access import require_loopback
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def run(
     store_user: str = STORE_USER,
     store_ca: Path | None = None,
     api: ASGIApp | None = None,
+    policy: Policy = FOCUS,
 ) -> None:
     """Serve until SIGTERM or SIGINT. The store need not be up: pages say so until it is.
 
@@ -47,10 +49,12 @@ def run(
         return await async_reader(store_url, store_password, user=store_user, ca=store_ca)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(host, port, connect, api))
+        runner.run(_serve(host, port, connect, api, policy))
 
 
-async def _serve(host: str, port: int, connect: Callable[[], Awaitable[AsyncClient]], api: ASGIApp | None) -> None:
+async def _serve(
+    host: str, port: int, connect: Callable[[], Awaitable[AsyncClient]], api: ASGIApp | None, policy: Policy
+) -> None:
     import uvicorn
 
     from dashboards.app import create_app
@@ -67,7 +71,7 @@ async def _serve(host: str, port: int, connect: Callable[[], Awaitable[AsyncClie
                 loop.add_signal_handler(number, self.handle_exit, number, None)
             yield
 
-    books = StoreBooks(connect)
+    books = StoreBooks(connect, policy)
     options: dict[str, Any] = {
         "log_level": "warning",
         "access_log": False,

@@ -25,7 +25,8 @@ from gateway.domain import clock
 def close_of(settings: Settings, control: Control) -> Close:
     """The months of that installation; the store is reached when it is asked."""
     tool = f"tollway {version('tollway')}"
-    return Close(control, _clients(settings), inspect, costs_of(settings), tool=tool)
+    policy = settings.file.reconciliation.policy()
+    return Close(control, _clients(settings), inspect, costs_of(settings), tool=tool, policy=policy)
 
 
 def costs_of(settings: Settings) -> OwnerCosts:

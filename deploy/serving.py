@@ -137,6 +137,7 @@ def dashboards(settings: Settings) -> None:
         store_password=reader_password(settings),
         store_ca=settings.store_ca,
         api=finance_api(settings),
+        policy=settings.file.reconciliation.policy(),
     )
 
 
@@ -152,6 +153,7 @@ def worker(settings: Settings) -> None:
             secrets_dir=settings.data_dir / "secrets",
             cards=tuple(entry.card() for entry in settings.file.rate_cards),
             rates_dir=settings.rates_dir,
+            policy=settings.file.reconciliation.policy(),
             store_user=settings.file.store.user,
             store_password=settings.file.store.password.get_secret_value(),
             store_ca=settings.store_ca,

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
@@ -13,6 +14,9 @@ from gateway.config.section import Listen, Name, Section, named, shaped
 from gateway.domain.card_file import CardFile, CardFileInvalid, newest
 from gateway.domain.rate_card import RateCardInvalid
 from sql.addresses import addresses
+
+if TYPE_CHECKING:
+    from analytics.reconciliation.policy import Policy
 
 SENDER_GATEWAY = "gateway"
 """The sender whose token `up` generates; it alone may name tenants."""
@@ -104,6 +108,29 @@ class RatesSection(Section):
     """None = `rates` in data_dir."""
 
 
+BookedRate = Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=12)]
+Currency = Annotated[str, shaped(r"[A-Z]{3}", "an ISO 4217 code such as EUR")]
+
+
+class ReconciliationSection(Section):
+    """What may stay unexplained of an account's month, and at which rates currencies are booked."""
+
+    tolerance_usd: Annotated[Decimal, Field(ge=0)] | None = None
+    """None, and no percentage: FOCUS 1.4's formula decides."""
+    tolerance_percent: Annotated[Decimal, Field(ge=0, le=100)] | None = None
+    """Of what was invoiced; the smaller of both counts."""
+    booked_usd: dict[Currency, BookedRate] = Field(default_factory=dict)
+    """USD for one unit of each currency that invoices are to be paid in."""
+
+    def policy(self) -> "Policy":
+        """As the reconciliation takes it."""
+        from analytics.reconciliation.policy import Policy
+
+        return Policy(
+            tolerance_usd=self.tolerance_usd, tolerance_percent=self.tolerance_percent, booked_usd=self.booked_usd
+        )
+
+
 class StoreSection(Section):
     """The ClickHouse: an address, or none for the embedded one, which listens at `listen`; or a cluster."""
 
@@ -136,6 +163,7 @@ class TollwayFile(RoutingFile):
     dashboards: DashboardsSection = DashboardsSection()
     worker: WorkerSection = WorkerSection()
     rates: RatesSection = RatesSection()
+    reconciliation: ReconciliationSection = ReconciliationSection()
     store: StoreSection = StoreSection()
 
     def cross_check(self) -> list[Fault]:

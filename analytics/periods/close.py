@@ -21,6 +21,7 @@ from analytics.periods import book
 from analytics.periods.blockers import Inspection, blockers
 from analytics.periods.book import Contested
 from analytics.periods.machine import Blocker, Facts, Period, Refused, State, Step, transition
+from analytics.reconciliation.policy import FOCUS, Policy
 from analytics.reconciliation.summary import Reconciliation
 from analytics.rfc4180 import render as csv_of
 from analytics.windows import Window, month_window
@@ -78,12 +79,14 @@ class Close:
         costs: OwnerCosts,
         *,
         tool: str,
+        policy: Policy = FOCUS,
     ) -> None:
         self._control = control
         self._client = client
         self._inspect = inspect
         self._costs = costs
         self._tool = tool
+        self._policy = policy
 
     def periods(self) -> Sequence[Period]:
         """Every month that a step was taken of."""
@@ -199,7 +202,9 @@ class Close:
     def _draft(self, client: Client, seen: _Seen, now: datetime) -> Draft:
         month = seen.period.month
         takes = bool(seen.frozen) and not earlier_open(month, seen.periods)
-        return exports.draft(client, month, self._costs, now=now, frozen=seen.frozen, corrected=takes)
+        return exports.draft(
+            client, month, self._costs, now=now, frozen=seen.frozen, corrected=takes, policy=self._policy
+        )
 
     def _render(self, drafted: Draft, period: Period) -> Pack:
         with self._control.transaction() as connection:

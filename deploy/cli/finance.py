@@ -33,7 +33,9 @@ def reconcile(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Jso
 
     now = clock.utc_now()
     wanted = month_or_current(month, now)
-    result = reconcile_month(writer(read(config)), wanted, now=now)
+    settings = read(config)
+    policy = settings.file.reconciliation.policy()
+    result = reconcile_month(writer(settings), wanted, now=now, policy=policy)
     classes = {str(name): amount for name, amount in result.by_class.items()}
     if as_json:
         emit_json(

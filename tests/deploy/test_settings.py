@@ -1,10 +1,11 @@
 """The whole file: the example an operator starts from, and the faults between sections."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from deploy.settings import Settings, TollwayFile, host_port, read
+from deploy.settings import ReconciliationSection, Settings, TollwayFile, host_port, read
 from gateway.config import ConfigError, load, load_text
 from gateway.domain.ids import TierName
 
@@ -201,3 +202,13 @@ def test_a_time_that_an_open_month_could_not_live_with_is_refused(keys: str, fau
 def test_a_time_that_is_long_enough_is_taken() -> None:
     text = store("retention: {attempts_days: 62, events_days: 1, ledger_days: 0, rollups_days: 62}")
     assert load_text(text, TollwayFile, env=ENV).store.retention.attempts_days == 62
+
+
+def test_what_is_tolerated_and_the_rates_of_the_books_are_the_operators():
+    given = {"tolerance_usd": "25", "tolerance_percent": "0.5", "booked_usd": {"EUR": "1.08"}}
+    policy = ReconciliationSection.model_validate(given).policy()
+    assert (policy.tolerance(5, Decimal(9000)), policy.tolerance(5, Decimal(1000))) == (25, 5)
+    assert policy.booked_usd == {"EUR": Decimal("1.08")}
+    assert ReconciliationSection().policy().tolerance(5, Decimal(9000)) == 1
+    with pytest.raises(ValueError, match="ISO 4217"):
+        ReconciliationSection.model_validate({"booked_usd": {"euro": "1.08"}})
