@@ -83,8 +83,8 @@ class ClickHouseStore:
     def count(self, batch: OpenBatch) -> tuple[Counted, bool]:
         """What there is of the batch, and whether an insert of it runs still. Raises StoreDown.
 
-        What is there whole is there, whatever runs. Else it is asked the other way round: an insert that ends in between
-        is seen running, or counted.
+        What is there whole is there, whatever runs. Else it is asked the other way round: an insert that ends between
+        the two questions is seen running, or counted.
         """
         found = self.found(batch.batch)
         if found.spans == batch.batch.rows:
