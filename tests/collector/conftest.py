@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.collector.processes import SMALL, RunningCollector, free_port
+from tests.collector.processes import SMALL, RunningCollector
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain import clock
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 GATEWAY_TOKEN = "gateway-token-of-the-tests"
@@ -28,11 +28,6 @@ SENDERS = [
     {"name": "app", "token": APP_TOKEN, "tenant": "globex"},
 ]
 SMALL = {"free_bytes_min": 0, "segment_age_s": 0.1, "retry_s_max": 0.5}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], bool], what: str, *, within_s: float = 30.0) -> None:

@@ -16,9 +16,9 @@ from collector.replay import alone
 from collector.replay_ledger import ReplayLedger
 from collector.replay_plan import Swap
 from deploy.cli.doctor import doctor
-from tests.collector.processes import free_port
 from tests.collector.test_replay import batch
 from tests.deploy.test_settings import ENV, EXAMPLE
+from tests.ports import free_port
 
 
 class Ready(BaseHTTPRequestHandler):

@@ -15,8 +15,9 @@ from sql.migrations import views
 from sql.placement import Placement
 from tests.collector.emitting import body, keys
 from tests.collector.oracle import column, landed
-from tests.collector.processes import RunningCollector, free_port, until
+from tests.collector.processes import RunningCollector, until
 from tests.deploy.test_settings import ENV, EXAMPLE
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

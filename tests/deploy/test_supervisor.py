@@ -13,6 +13,7 @@ from deploy.supervisor import Part, PartFailed, Supervisor
 from deploy.supervisor.parts import restart_delay_s
 from deploy.supervisor.supervisor import is_ready, port_problem
 from gateway.domain import clock
+from tests.ports import free_port
 
 SERVER = """
 import http.server, signal, sys
@@ -23,12 +24,6 @@ class Ok(http.server.BaseHTTPRequestHandler):
 print("started", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Ok).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def part(name: str, port: int | None = None) -> Part:

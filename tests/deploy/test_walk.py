@@ -27,8 +27,8 @@ from gateway.domain.card_file import newest
 from sql.credentials import READER, WRITER
 from tests.analytics.invoice_files import csv_file, row
 from tests.analytics.landed import attempt, land
-from tests.collector.processes import free_port
 from tests.conftest import RunningStore
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

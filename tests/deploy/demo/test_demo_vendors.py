@@ -18,15 +18,9 @@ from deploy.demo.vendor import costs, invoice, ledger
 from deploy.demo.vendor import settings as vendor_settings
 from deploy.demo.vendors import VendorFailed, Vendors, books_of, fetch_export, open_requests
 from gateway.domain.clock import utc_now
+from tests.ports import free_port
 
 SINCE, UNTIL = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC)
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def exported_lines(settings: vendor_settings.Settings) -> list[invoice.Line]:
@@ -89,7 +83,7 @@ def fetched_total(vendor: VendorFiles, folder: Path, today: datetime) -> Decimal
 
 @pytest.mark.slow
 def test_vendors_start_answer_and_stop_and_their_books_and_invoices_agree(tmp_path: Path) -> None:
-    files = config.write(DemoOptions(data=tmp_path, ports=Ports(vendors=free_ports())))
+    files = config.write(DemoOptions(data=tmp_path, ports=Ports(vendors=(free_port(), free_port()))))
     with Vendors(files.vendors, tmp_path / "logs") as vendors:
         vendors.wait_ready()
         for vendor in files.vendors:
@@ -122,7 +116,7 @@ def test_vendors_start_answer_and_stop_and_their_books_and_invoices_agree(tmp_pa
 
 @pytest.mark.slow
 def test_a_port_that_is_taken_is_one_clear_line_and_nothing_is_left_running(tmp_path: Path) -> None:
-    first, second = free_ports()
+    first, second = (free_port(), free_port())
     files = config.write(DemoOptions(data=tmp_path, ports=Ports(vendors=(first, second))))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", second))
@@ -135,7 +129,7 @@ def test_a_port_that_is_taken_is_one_clear_line_and_nothing_is_left_running(tmp_
 
 @pytest.mark.slow
 def test_a_vendor_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
-    files = config.write(DemoOptions(data=tmp_path, ports=Ports(vendors=free_ports())))
+    files = config.write(DemoOptions(data=tmp_path, ports=Ports(vendors=(free_port(), free_port()))))
     files.vendors[0].config.write_text("{}")
     with (
         Vendors(files.vendors, tmp_path / "logs") as vendors,

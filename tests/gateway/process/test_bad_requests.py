@@ -21,11 +21,12 @@ from tests.gateway.process.bad_requests import (
     from_the_document,
     good_requests,
 )
-from tests.gateway.process.test_server import free_port, listens, running
+from tests.gateway.process.test_server import listens, running
 from tests.gateway.serving import ACME, NO_TLS, until
 from tests.gateway.stored.test_files import line as batch_line
 from tests.gateway.stored.test_files import upload
 from tests.gateway.stored.vault import Vault
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

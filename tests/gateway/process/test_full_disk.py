@@ -20,8 +20,9 @@ import pytest
 from gateway.journal.journal import Journal
 from tests.gateway.fakes import ROLE, ScriptedUpstream, answer, chat, events, stream
 from tests.gateway.journal.reading import operations, outcomes, ship
-from tests.gateway.process.test_server import WORD, free_port, listens, running
+from tests.gateway.process.test_server import WORD, listens, running
 from tests.gateway.serving import ACME, post, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -22,6 +22,7 @@ from gateway.domain.rate_card import RateCard
 from gateway.domain.usage import TokenClass
 from tests.gateway.fakes import ROLE, ScriptedUpstream, answer, chat, chunk, event, events, stream
 from tests.gateway.serving import ACME, post, settings, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -42,11 +43,6 @@ run(
     watch=lambda: newest_name(data_dir / "rates"),
 )
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @asynccontextmanager

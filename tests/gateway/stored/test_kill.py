@@ -7,11 +7,12 @@ import httpx
 import pytest
 
 from tests.gateway.fakes import Line, Received, ScriptedUpstream
-from tests.gateway.process.test_server import free_port, listens, running
+from tests.gateway.process.test_server import listens, running
 from tests.gateway.serving import ACME, GLOBEX, NO_TLS, until
 from tests.gateway.stored.test_files import upload
 from tests.gateway.stored.test_responses import create
 from tests.gateway.stored.vault import Vault
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
