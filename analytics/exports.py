@@ -42,6 +42,12 @@ __all__ = ["ControlBroken", "Draft", "Pack", "draft", "render", "write"]
 
 WORKBOOK = "recon.xlsx"
 IN_WORKBOOK = ("recon_summary.csv", "recon_lines.csv", "recon_by_alias_tenant.csv", "recon_exceptions.csv")
+STOOD_ON = (
+    *("recon_summary.csv", "recon_lines.csv", "recon_corrections.csv", "focus_cost_and_usage.csv"),
+    MANIFEST,
+)
+"""The files of a closed month that later ones need."""
+
 Frozen = Mapping[str, Mapping[str, bytes]]
 """The files of closed months, by month, the oldest first."""
 

@@ -88,17 +88,32 @@ def write(connection: Connection, seen: Period, moved: Period) -> None:
 
 
 def freeze(connection: Connection, month: str, files: Mapping[str, bytes]) -> None:
-    """Keep those files as what the month's pack is, in their order; none = it has no pack any more."""
+    """Keep those files, `deflated`, as what the month's pack is; none = it has no pack any more."""
     connection.execute(delete(FROZEN).where(FROZEN.c.month == month))
     for position, (name, content) in enumerate(files.items()):
-        row = {"month": month, "name": name, "position": position, "content": zlib.compress(content, 6)}
+        row = {"month": month, "name": name, "position": position, "content": content}
         connection.execute(insert(FROZEN).values(**row))
 
 
-def frozen(connection: Connection, month: str) -> dict[str, bytes]:
-    """The files of a closed month, in their order; empty for one that is not closed."""
+def deflated(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files as they are kept."""
+    return {name: zlib.compress(content, 6) for name, content in files.items()}
+
+
+def frozen(connection: Connection, month: str, names: Sequence[str] = ()) -> dict[str, bytes]:
+    """The files of a closed month as they are kept, in their order; empty for one that is not closed.
+
+    `inflated` makes them what they are; do that when the transaction is over, since others wait for its end.
+    """
     wanted = select(FROZEN.c.name, FROZEN.c.content).where(FROZEN.c.month == month).order_by(FROZEN.c.position)
-    return {name: zlib.decompress(content) for name, content in connection.execute(wanted)}
+    if names:
+        wanted = wanted.where(FROZEN.c.name.in_(names))
+    return {row.name: row.content for row in connection.execute(wanted)}
+
+
+def inflated(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What `frozen` gave, as it was frozen."""
+    return {name: zlib.decompress(content) for name, content in files.items()}
 
 
 def _signed(what: str, signature: Signature | None) -> dict[str, str | None]:

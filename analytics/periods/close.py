@@ -125,7 +125,7 @@ class Close:
         moved, files = outcome.period, None
         if step is Step.CLOSE:
             made = self._render(drafted, moved)
-            moved, files = replace(moved, pack=made.sha256), made.files
+            moved, files = replace(moved, pack=made.sha256), book.deflated(made.files)
         with self._control.transaction() as connection:
             if book.all_of(connection) != seen.periods:
                 raise Contested(f"someone else took a step meanwhile: look at {month} again")
@@ -148,7 +148,7 @@ class Close:
         with self._control.transaction() as connection:
             files = book.frozen(connection, month)
         if files:
-            return Pack.frozen(month, files)
+            return Pack.frozen(month, book.inflated(files))
         seen = self._see(month)
         with self._client() as client:
             drafted = self._draft(client, seen, now)
@@ -157,7 +157,7 @@ class Close:
     def table(self, month: str, name: str, *, now: datetime) -> list[dict[str, str]]:
         """The rows of one of the pack's CSVs, as text, without the work of the others."""
         with self._control.transaction() as connection:
-            files = book.frozen(connection, month)
+            files = book.inflated(book.frozen(connection, month, (name,)))
         if not files:
             seen = self._see(month)
             with self._client() as client:
@@ -187,8 +187,10 @@ class Close:
             periods = book.all_of(connection)
             closed = [p.month for p in periods if p.state is State.CLOSED and p.month < month][-CORRECTED_MONTHS:]
             period = next((p for p in periods if p.month == month), Period(month=month))
-            frozen = {name: book.frozen(connection, name) for name in closed}
-            return _Seen(period, periods, frozen, trail.broken(connection))
+            kept = {name: book.frozen(connection, name, exports.STOOD_ON) for name in closed}
+            broken = trail.broken(connection)
+        frozen = {name: book.inflated(files) for name, files in kept.items()}
+        return _Seen(period, periods, frozen, broken)
 
     def _gather(self, seen: _Seen, now: datetime, *, inspected: bool = True) -> tuple[Draft, tuple[Blocker, ...]]:
         with self._client() as client:
