@@ -35,6 +35,7 @@ def costs(
     """List costs by tenant, alias, tier, fallback depth and reason; only billed cost is ever reconciled."""
     from analytics.economic.gather import costs_in
     from analytics.economic.table import COLUMNS, whole
+    from analytics.hosts.focus import allocated
     from deploy.store_access import reader
 
     settings, now = read(config), clock.utc_now()
@@ -47,6 +48,9 @@ def costs(
             "since": window.since, "until": min(window.until, now), "idle": idle,
             "owners": [{**asdict(owner), **asdict(cost)} for owner, cost in found.by_owner.items()],
             "total": asdict(whole(found.by_owner.values())),
+            "allocated": [
+                {**row.columns, "charge": row.charge, "usd": row.usd} for row in allocated(found.parts)
+            ],
             "waste": [{**asdict(each.owner), "kind": each.kind, "cause": each.cause, "attempts": each.attempts,
                        "usd": each.usd, "unmeasured": each.unmeasured} for each in found.wastes],
         })  # fmt: skip

@@ -4,6 +4,7 @@ A process remembers its latest REQUESTS_MAX; what is older, was answered by anot
 asked of the store. So a request is known from its end on, and its tenant's alone.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,8 +35,8 @@ class Recent:
     __slots__ = ("_requests", "_responses")
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[str, str], Answered] = {}
-        self._responses: dict[tuple[str, str], Answered] = {}
+        self._requests: OrderedDict[tuple[str, str], Answered] = OrderedDict()
+        self._responses: OrderedDict[tuple[str, str], Answered] = OrderedDict()
 
     def ended(self, operation: Operation) -> None:
         """A request has ended, however it did."""
@@ -58,8 +59,9 @@ class Recent:
         return self._responses.get((tenant, response_id))
 
 
-def _keep(known: dict[tuple[str, str], Answered], key: tuple[str, str], answered: Answered) -> None:
-    known.pop(key, None)  # The latest goes to the end, where it is dropped last.
+def _keep(known: OrderedDict[tuple[str, str], Answered], key: tuple[str, str], answered: Answered) -> None:
+    """An OrderedDict, whose first entry is found at once: a dict looks for it behind all that were ever deleted."""
     known[key] = answered
+    known.move_to_end(key)
     if len(known) > REQUESTS_MAX:
-        del known[next(iter(known))]
+        known.popitem(last=False)

@@ -1,11 +1,14 @@
 """POST /v1/feedback: a tenant says of its own requests alone what their answers were worth, and it is written down."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.domain import ids
 from gateway.domain.attempt import Verdict
-from gateway.feedback.answered import Answered, LookUp
+from gateway.feedback.answered import REQUESTS_MAX, Answered, LookUp, Recent
+from tests.gateway import facts
 from tests.gateway.fakes import FakeBooks, ScriptedUpstream
 from tests.gateway.serving import GLOBEX, Gateway, chat_request, gateway, routing
 
@@ -113,6 +116,15 @@ async def test_what_the_process_does_not_remember_is_looked_up(
         kept = [(said.trace_id, said.parent_span_id) for said in served.books.feedbacks]
     assert (found, told.get("code")) == (status, code)
     assert kept == ([(OLD.trace_id, OLD.span_id)] if status == 200 else [])
+
+
+def test_a_process_remembers_its_latest_requests_and_no_more() -> None:
+    recent = Recent()
+    made = [replace(facts.operation(facts.intent()), request_id=ids.RequestId(f"r{n}")) for n in range(REQUESTS_MAX)]
+    for operation in [*made, made[0], replace(made[0], request_id=ids.RequestId("last"))]:
+        recent.ended(operation)
+    known = [bool(recent.find("acme", name, "")) for name in ("r0", "r1", "r2", "last")]
+    assert known == [True, False, True, True]
 
 
 async def test_feedback_that_cannot_be_kept_is_not_taken(upstream: ScriptedUpstream) -> None:
