@@ -40,6 +40,7 @@ CARRIED = {
     "breakers": "the same states, under the new policy; of an upstream whose entry changed, closed",
     "answers": "the same answers, under the new bounds and modes; of an alias whose rungs changed, none is found again",
     "owners": "the same",
+    "desk": "the same",
     "stored": "the same clients, each until its upstream's entry changes",
     "batches": "the same; who is gathered goes at once, on the plane it began on",
     "fuses": "the same sessions; one whose bounds changed starts anew",
