@@ -75,6 +75,9 @@ def command_line() -> typer.Typer:
         "export verify",
         "period sign",
         "accounts token",
+        "aliases",
+        "rates import",
+        "rates approve",
     ],
 )
 def test_each_subcommand_has_help(command_line: typer.Typer, command: str) -> None:
