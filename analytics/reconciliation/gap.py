@@ -149,7 +149,16 @@ def evidence_of(
         counts[key] = (attempts + group.attempts, tokens + tokens_of(group, classes))
     outcomes = tuple(OutcomeEvidence(*key, *counts[key]) for key in sorted(counts))
     ids = sorted({attempt_id for group in groups for attempt_id in group.attempt_ids})
-    return Evidence(note, card_id, outcomes, floor, ceiling, tuple(ids[:SAMPLES_MAX]))
+    return Evidence(note, card_id, outcomes, floor, ceiling, tuple(ids[:SAMPLES_MAX]), "" if ids else _query(groups))
+
+
+def _query(groups: Sequence[AttemptGroup]) -> str:
+    """What finds those attempts in tollway.attempts."""
+    if not groups:
+        return ""
+    names = ("provider", "account", "model", "day", "completeness")
+    told = {name: sorted({str(getattr(group, name)) for group in groups}) for name in names}
+    return ", ".join(f"{name} in ({' '.join(values)})" for name, values in told.items())
 
 
 def _suspects(groups: Iterable[AttemptGroup], classes: Sequence[TokenClass]) -> Suspects:

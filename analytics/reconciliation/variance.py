@@ -90,6 +90,8 @@ class Evidence:
     """The most that those attempts can have been billed for; None = does not apply."""
     attempt_ids: tuple[str, ...] = ()
     """A few of the attempts, the first in order; `outcomes` counts them all."""
+    query: str = ""
+    """What finds the attempts where none is named, because a rollup told of them; "" = some are, or there are none."""
     rows: tuple[str, ...] = ()
     """The invoice rows it stands on, `IMPORT:ROW` with the first digits of the file's hash."""
 
@@ -107,6 +109,7 @@ class Evidence:
         pieces += [f"floor={self.floor_tokens}"] if self.floor_tokens is not None else []
         pieces += [f"ceiling={self.ceiling_tokens}"] if self.ceiling_tokens is not None else []
         pieces += [f"attempts={' '.join(self.attempt_ids)}"] if self.attempt_ids else []
+        pieces += [f"query={self.query}"] if self.query else []
         pieces += [f"rows={' '.join(self.rows)}"] if self.rows else []
         pieces += [self.note] if self.note else []
         return "; ".join(pieces)

@@ -394,3 +394,12 @@ def test_another_models_card_explains_no_price():
         [billed("0.006", 1000, model="big")], [group(tokens=Usage(output=1000))], RateBook([card(), big]), seen=seen
     )
     assert "RATE" not in classes(line)
+
+
+def test_attempts_that_only_a_rollup_told_of_are_found_by_what_the_evidence_asks():
+    [part] = only([], [group(tokens=Usage(output=1000))]).parts
+    found = "provider in (openai), account in (org-main), model in (gpt-4o-mini), day in (2026-11-03)"
+    assert part.evidence.query == f"{found}, completeness in (measured)"
+    assert part.evidence.query in part.evidence.reference()
+    [named] = only([], [group(tokens=Usage(output=1000), ids=("a",))]).parts
+    assert named.evidence.query == ""
