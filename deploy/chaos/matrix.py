@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.chaos import bursts, deaths, disks, gateway, kills, outage, stops
+from deploy.chaos import bursts, deaths, disks, gateway, kills, outage, replays, stops
 from deploy.chaos.processes import Stuck
 from deploy.chaos.report import Line
 from deploy.chaos.scene import Play, Scene
@@ -29,6 +29,7 @@ ROWS: Mapping[str, tuple[Play, float]] = {
     "flipped-bits": (disks.flipped, 0.1),
     "outage": (outage.two_hours, 0.1),
     "same-body": (bursts.same_body, 0.2),
+    "kill-replay": (replays.killed, 0.1),
 }
 """Each row, and its moments as a share of those asked for."""
 

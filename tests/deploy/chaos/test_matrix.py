@@ -10,8 +10,17 @@ from deploy.chaos.scene import Scene
 pytestmark = pytest.mark.slow
 
 MOMENTS = 4
-FULL_RUN_ONLY = {"kill-gateway", "kill-store", "stop-store", "strace-collector", "strace-gateway", "strace-store"}
-"""They need strace, or others tell as much: both are killed, the store is away for hours, the demo's gateway dies."""
+FULL_RUN_ONLY = {
+    "kill-gateway",
+    "kill-replay",
+    "kill-store",
+    "stop-store",
+    "strace-collector",
+    "strace-gateway",
+    "strace-store",
+}
+"""They need strace, or others tell as much: a replay dies at each of its steps, both are killed, the store is away for
+hours, the demo's gateway dies."""
 
 
 @pytest.fixture(scope="module")
