@@ -105,7 +105,8 @@ def differences(ledger: Entries, stored: Mapping[str, int], parked: Path) -> Ite
         if ended.stored != stored.get(batch_id, 0):
             words = "spans in the store are not those that the ledger saw land"
             yield Difference("batch", batch_id, ended.stored, stored.get(batch_id, 0), words)
-        if ended.parked and not (parked / f"{batch_id}.otlp").exists():
+        places = (parked / f"{batch_id}.otlp", parked / "landed" / f"{batch_id}.otlp")
+        if ended.parked and not any(place.exists() for place in places):
             yield Difference("parked", batch_id, ended.parked, 0, f"is not in {parked}")
     known = ledger.ended.keys() | ledger.state.open.keys() | ledger.split
     for batch_id in sorted(stored.keys() - known):

@@ -158,7 +158,8 @@ class Steps:
             case DataRefused(reason) if batch.rows > 1:
                 return self._halve(batch, content(), reason)
             case DataRefused(reason):
-                return self._park(work, otlp, reason)
+                everything = lost_of(self._ledger.plan_of(batch.segment), batch, SegmentContent())
+                return self._park(work, otlp, reason, lost=everything)
             case _:
                 assert_never(outcome)
 

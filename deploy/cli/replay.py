@@ -30,6 +30,9 @@ To = Annotated[str | None, typer.Option("--to", help="Received before that.")]
 Batches = Annotated[
     list[str] | None, typer.Option("--batch", help="Only this batch (its batch_id); may be given several times.")
 ]
+Parked = Annotated[
+    bool, typer.Option("--parked", help="Land what is parked instead: spans that the store refused once.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be landed again; change nothing.")]
 COLUMNS = ("batch", "in the store as", "sender", "tenant", "received", "spans", "what")
 
@@ -43,6 +46,7 @@ def replay_spool(
     since: From = None,
     until: To = None,
     batch: Batches = None,
+    parked: Parked = False,
     dry_run: DryRun = False,
     config: Config = DEFAULT_CONFIG,
     as_json: Json = False,
@@ -57,6 +61,9 @@ def replay_spool(
 
     settings = read(config)
     folder = settings.data_dir / "collector"
+    if parked:
+        _parked(settings, frozenset(batch or ()), dry_run=dry_run, as_json=as_json)
+        return
     found = shelf(folder / "spool")
     choice = _choice(found, since, until, batch)
     with alone(folder / "replays"):
@@ -83,6 +90,26 @@ def replay_spool(
     if not rows:
         _nothing(settings, found, already)
     if any(one.why for one in told):
+        raise typer.Exit(exits.FAILURE)
+
+
+def _parked(settings: Settings, names: frozenset[str], *, dry_run: bool, as_json: bool) -> None:
+    """Send what is parked to the collector again."""
+    from deploy.sending_again import parked, send_again
+
+    found = [one for one in parked(settings.data_dir / "collector" / "parked") if not names or one.batch_id in names]
+    if missing := sorted(names - {one.batch_id for one in found}):
+        raise OperatorError(f"no batch {missing[0]} is parked; `tollway replay-spool --parked --dry-run` lists them")
+    told = [(one, one.reason) for one in found] if dry_run else list(send_again(settings, found))
+    rows = [(one.batch_id, one.sender, one.tenant or "", one.spans, why or "sent again") for one, why in told]
+    if as_json:
+        names_of = ("batch", "sender", "tenant", "spans", "why")
+        emit_json({"dry_run": dry_run, "batches": [dict(zip(names_of, row, strict=True)) for row in rows]})
+    elif rows:
+        emit_rows(("batch", "sender", "tenant", "spans", "why it is parked" if dry_run else "what"), rows)
+    if not rows:
+        say("tollway: nothing is parked")
+    if not dry_run and any(why for _, why in told):
         raise typer.Exit(exits.FAILURE)
 
 

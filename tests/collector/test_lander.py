@@ -282,6 +282,12 @@ def test_a_poisoned_span_is_halved_out_and_parked_with_its_reason_while_the_rest
     assert orjson.loads(reason.read_bytes())["reason"] == "cannot parse"
     assert reason.with_suffix(".otlp").stat().st_size > 0
     assert house.metric("batches_total", end="parked") == 1
+    house.store.refuses = lambda _: False
+    house.restart()
+    house.time.s += 60
+    house.receive(kept(sent))
+    house.turns()
+    assert house.store.landed() == Counter(sent), "what is parked is known no more, and lands when it comes again"
 
 
 def test_a_kill_between_halves_loses_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from sql.migrations import views
 from sql.placement import Placement
 from tests.collector.emitting import body, keys
 from tests.collector.oracle import column, landed
-from tests.collector.processes import RunningCollector, until
+from tests.collector.processes import GATEWAY_TOKEN, RunningCollector, until
 from tests.deploy.test_settings import ENV, EXAMPLE
 from tests.ports import free_port
 
@@ -129,3 +129,34 @@ def test_a_store_that_is_not_there_is_one_line(
     config.write_text(config.read_text("utf-8").replace(listen, f"127.0.0.1:{free_port()}"), "utf-8")
     with pytest.raises(OperatorError, match="does not answer; start it with"):
         run(capsys)
+
+
+def test_what_was_parked_lands_once_it_is_sent_again_and_its_files_move(
+    store: Any, collector: RunningCollector, run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(capsys, parked=True)["batches"] == []
+    sent = keys(3)
+    aside = collector.folder / "parked"
+    aside.mkdir(exist_ok=True)
+    told = {"sender": "gateway", "tenant": None, "rows": 3, "reason": "cannot parse"}
+    (aside / "x-1-0.otlp").write_bytes(body(sent))
+    (aside / "x-1-0.json").write_text(json.dumps(told), "utf-8")
+    (aside / "x-1-1.otlp").write_bytes(b"")
+    (aside / "x-1-1.json").write_text(json.dumps(told), "utf-8")
+    listed = run(capsys, parked=True, dry_run=True)["batches"]
+    assert [(row["batch"], row["why"]) for row in listed] == [("x-1-0", "cannot parse"), ("x-1-1", "cannot parse")]
+    secret = collector.folder.parent / "secrets" / "otlp-gateway"
+    secret.unlink(missing_ok=True)
+    secret.write_text(GATEWAY_TOKEN, "utf-8")
+    secret.chmod(0o600)
+    config = tmp_path / "tollway.yaml"
+    text = config.read_text("utf-8").replace("127.0.0.1:4318", f"127.0.0.1:{collector.port}")
+    config.write_text(text, "utf-8")
+    with pytest.raises(typer.Exit):
+        run(capsys, parked=True)
+    rows = json.loads(capsys.readouterr().out)["batches"]
+    assert [row["why"] for row in rows] == ["sent again", "its bytes are lost: its sender has to send it again"]
+    until(collector.settled, "it landed")
+    assert landed(store, sent) == Counter(sent)
+    assert sorted(path.name for path in (aside / "landed").iterdir()) == ["x-1-0.json", "x-1-0.otlp"]
+    secret.unlink()
