@@ -27,6 +27,8 @@ class Costs:
     by_owner: Mapping[Owner, ManagementCost]
     wastes: tuple[Waste, ...]
     parts: tuple[Part, ...]
+    unpriced: int
+    """Attempts with usage that no card prices: token costs are a floor while this is not zero."""
 
 
 def costs_in(
@@ -41,12 +43,13 @@ def costs_in(
     """What each owner cost in the window until `now`. `queue_second_usd` is by tier."""
     wastes = wastes_in(client, window)
     parts = tuple(parts_in(client, hosts, window, now=now))
-    by_owner = management_costs(spent_in(client, window), wastes, parts, queue_second_usd, idle_rule)
-    return Costs(by_owner, wastes, parts)
+    spent = spent_in(client, window)
+    by_owner = management_costs(spent, wastes, parts, queue_second_usd, idle_rule)
+    return Costs(by_owner, wastes, parts, sum(each.unpriced for each in spent.values()))
 
 
 def spent_in(client: Client, window: Window) -> dict[Owner, Spent]:
-    """Metered cost and seconds in line by owner, from rollups where there are some."""
+    """Metered cost, seconds in line and what has no price by owner, from rollups where there are some."""
     found: dict[Owner, Spent] = {}
     for part in slices(window, reach(client), Grain.MONTH):
         span = {"since": part.since, "until": part.until}
@@ -57,7 +60,9 @@ def spent_in(client: Client, window: Window) -> dict[Owner, Spent]:
         for row in frame.iter_rows(named=True):
             owner, known = owner_of(row), found.get(owner_of(row), Spent())
             found[owner] = Spent(
-                EXACT.add(known.token_cost, row["token_cost"]), EXACT.add(known.queue_seconds, row["queue_seconds"])
+                EXACT.add(known.token_cost, row["token_cost"]),
+                EXACT.add(known.queue_seconds, row["queue_seconds"]),
+                known.unpriced + row["unpriced"],
             )
     return found
 

@@ -57,6 +57,8 @@ class Spent:
 
     token_cost: Decimal = _NOTHING
     queue_seconds: Decimal = _NOTHING
+    unpriced: int = 0
+    """Attempts with usage that no card prices: `token_cost` is a floor while this is not zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

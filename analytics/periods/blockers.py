@@ -47,7 +47,8 @@ def _of_month(month: Reconciliation, now: datetime) -> Iterator[Blocker]:
             yield Blocker(Kind.MISSING_INVOICE, name, words)
         if account.status == "unexplained":
             amount, tolerance = plain(account.unexplained_gross), plain(account.tolerance)
-            words = f"{amount} USD of {name} is unexplained, above its tolerance of {tolerance}: see recon_exceptions"
+            told = f"{amount} USD of {name} is unexplained, above its tolerance of {tolerance}"
+            words = f"{told}: see `tollway period exceptions`"
             yield Blocker(Kind.UNEXPLAINED, name, words)
         if account.unpriced:
             words = f"{account.unpriced} attempts of {name} have no price: add a rate card (`tollway rates`)"

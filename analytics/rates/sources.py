@@ -190,12 +190,19 @@ def csv_rows(text: bytes, asked: Asked) -> Found:
 
 def _csv_card(row: Mapping[str, str]) -> dict[str, Any]:
     said: dict[str, Any] = {name: row[name] for name in ("provider", "model", *_CSV_TEXTS) if row.get(name)}
-    said["per_million"] = {one: Decimal(row[name]) for name, one in _CSV_CLASSES.items() if row.get(name)}
+    said["per_million"] = {one: _csv_price(name, row[name]) for name, one in _CSV_CLASSES.items() if row.get(name)}
     if row.get("prompt_from"):
         said["prompt_from"] = int(row["prompt_from"])
     if row.get("effective_from"):
         said["effective_from"] = datetime.fromisoformat(row["effective_from"])
     return said
+
+
+def _csv_price(column: str, text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError(f"column {column}: {text!r} is not a number such as 0.15") from None
 
 
 def _per_token(said: Mapping[str, Any], keys: Mapping[TokenClass, str]) -> Prices:

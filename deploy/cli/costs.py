@@ -47,7 +47,7 @@ def costs(
         emit_json({
             "since": window.since, "until": min(window.until, now), "idle": idle,
             "owners": [{**asdict(owner), **asdict(cost)} for owner, cost in found.by_owner.items()],
-            "total": asdict(whole(found.by_owner.values())),
+            "total": asdict(whole(found.by_owner.values())), "unpriced": found.unpriced,
             "allocated": [
                 {**row.columns, "charge": row.charge, "usd": row.usd} for row in allocated(found.parts)
             ],
@@ -64,4 +64,8 @@ def costs(
         emit_rows((*OWNER, *COLUMNS), rows)
     if floors := sum(each.unmeasured for each in found.wastes):
         say(f"tollway: of {floors} attempts that bought nothing no final usage is known, so their cost is a floor")
+    if found.unpriced:
+        say(
+            f"tollway: {found.unpriced} attempts have no price, so token_cost is a floor: add a rate card (`tollway rates`)"
+        )
     say_what_is_missing(client, hosts, window)

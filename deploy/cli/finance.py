@@ -1,9 +1,10 @@
 """`tollway reconcile`, `export`: the month, from what was imported to the signed CSVs."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,10 @@ from deploy.cli.options import DEFAULT_CONFIG, Config, Json
 from deploy.cli.output import emit_json, emit_rows, say
 from deploy.settings import read
 from gateway.domain import clock
+from gateway.domain.money import plain
+
+if TYPE_CHECKING:
+    from analytics.reconciliation.summary import Reconciliation
 
 Month = Annotated[str | None, typer.Option("--month", help="UTC month, YYYY-MM; the current one if not given.")]
 
@@ -53,9 +58,23 @@ def reconcile(month: Month = None, config: Config = DEFAULT_CONFIG, as_json: Jso
         emit_rows((result.month, "USD"), rows)
     if not result.import_ids:
         say(f"tollway: no invoice of {wanted} was imported, so there is nothing to tie the metered cost to")
+    for words in missing_of(result):
+        say(f"tollway: {words}")
     if result.unexplained_gross:
-        say(f"tollway: {result.unexplained_gross:f} USD of {result.month} is unexplained, over and under added up")
+        way = f"`tollway export --month {result.month} --out DIR` writes which lines (recon_exceptions.csv)"
+        amount = plain(result.unexplained_gross)
+        say(f"tollway: {amount} USD of {result.month} is unexplained, over and under added up; {way}")
         raise typer.Exit(exits.OUTSIDE_TOLERANCE)
+
+
+def missing_of(result: "Reconciliation") -> Iterator[str]:
+    """In words, for each account, what keeps its month from being whole: an invoice, prices, final usage."""
+    for one in result.accounts:
+        name = f"{one.provider}/{one.account}"
+        if result.import_ids and one.status == "no_invoice" and one.metered:
+            yield f"{name} has {plain(one.metered)} USD metered and no invoice: `tollway invoices import`"
+        if one.unpriced:
+            yield f"{one.unpriced} attempts of {name} have no price, so metered is a floor: add a rate card"
 
 
 @packs.callback()

@@ -62,6 +62,8 @@ def hosts(
             )
             for cost in costs
         ])  # fmt: skip
+    if not known:
+        say("tollway: the configuration names no hosts; with their rent under `hosts` this says what they cost")
     say_what_is_missing(client, known, window)
 
 

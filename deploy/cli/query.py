@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.options import DEFAULT_CONFIG, Config, Json
-from deploy.cli.output import emit_json, emit_rows
+from deploy.cli.output import emit_json, emit_rows, say
 from deploy.settings import read
 
 
@@ -28,5 +28,7 @@ def query(
     result = reader(settings).query(text.strip().rstrip(";"))
     if as_json:
         emit_json([dict(zip(result.column_names, row, strict=True)) for row in result.result_rows])
-    else:
+    elif result.column_names:
         emit_rows(result.column_names, result.result_rows)
+    else:
+        say("tollway: no rows")

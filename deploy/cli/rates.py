@@ -76,7 +76,9 @@ def import_(
         say(f"tollway: not taken: {one.model}: {one.why}")
     for each in missing:
         say(f"tollway: {name} has no price of {each}")
-    say(f"tollway: {len(cards)} cards of {name} wait; see `tollway rates diff`, then `tollway rates approve`")
+    say(
+        f"tollway: {len(cards)} cards of {name} wait; `tollway rates diff` shows what they change and how to approve it"
+    )
 
 
 @rates.command("diff")
@@ -98,7 +100,8 @@ def diff(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
         emit_json({"fingerprint": proposal.fingerprint, "changes": [dict(zip(columns, r, strict=True)) for r in rows]})
         return
     emit_rows(columns, rows)
-    say(f"tollway: {len(found)} prices differ; approve these with `tollway rates approve {proposal.fingerprint[:12]}`")
+    way = f"tollway rates approve {proposal.fingerprint[:12]} --by NAME"
+    say(f"tollway: {len(found)} prices differ; approve these with `{way}`")
 
 
 @rates.command("approve")

@@ -74,6 +74,13 @@ def test_each_attempt_that_bought_nothing_is_told_once_by_kind_and_cause(writer:
     ]
 
 
+def test_attempts_without_a_price_make_the_token_cost_a_floor_and_are_counted(writer: Client) -> None:
+    rate_cards.load(writer, [card()], now=NOW)
+    land(writer, attempt(), attempt(model="nobody-prices"))
+    found = costs_in(writer, NOVEMBER, hosts=(), queue_second_usd={}, idle_rule=IdleRule.NONE, now=NOW)
+    assert (whole(found.by_owner.values()).token_cost, found.unpriced) == (COST, 1)
+
+
 def test_an_answer_without_the_shape_that_was_asked_for_or_that_its_tenant_had_made_again_is_rework(
     writer: Client,
 ) -> None:

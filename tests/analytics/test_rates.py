@@ -105,7 +105,7 @@ def test_a_csv_gives_whatever_a_card_may_say() -> None:
         (litellm, b"{", "no JSON"),
         (openrouter, b"{}", "no `data`"),
         (csv_rows, b"provider,modle\n", "line 1: modle"),
-        (csv_rows, b"provider,model,input\na,b,one\n", "line 2: "),
+        (csv_rows, b"provider,model,input\na,b,one\n", "line 2: column input: 'one' is not a number"),
         (csv_rows, b"provider,model,effective_from,input\na,b,soon,1\n", "line 2: Invalid isoformat"),
     ],
 )

@@ -141,6 +141,7 @@ def test_finance_walks_a_month_from_the_readme_alone(
             monkeypatch.setenv(kept[1], done.stdout.strip())
     told = "\n".join(said)
     assert "unexplained: 5 USD of openai/org-main is unexplained, above its tolerance of 1" in told
+    assert f"5 USD of {last_month:%Y-%m} is unexplained, over and under added up; `tollway export --month" in told
     assert "UNEXPLAINED" in told
     assert "prepared     by mia at" in told
     manifest = json.loads((folder / "exports" / f"{last_month:%Y-%m}" / "manifest.json").read_bytes())
