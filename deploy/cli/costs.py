@@ -65,7 +65,5 @@ def costs(
     if floors := sum(each.unmeasured for each in found.wastes):
         say(f"tollway: of {floors} attempts that bought nothing no final usage is known, so their cost is a floor")
     if found.unpriced:
-        say(
-            f"tollway: {found.unpriced} attempts have no price, so token_cost is a floor: add a rate card (`tollway rates`)"
-        )
+        say(f"tollway: {found.unpriced} attempts have no price, so token_cost is a floor: add a card (`tollway rates`)")
     say_what_is_missing(client, hosts, window)
