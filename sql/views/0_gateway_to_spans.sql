@@ -1,5 +1,5 @@
--- The gateway's own spans as rows: what 1_landing_to_spans.sql makes of them, for a third of its cost, which nearly all that
--- lands is spared. A gateway writes each meaning by one name and in one type, so nothing is guessed here: no other spelling,
+-- The gateway's own spans as rows: what 1_landing_to_spans.sql makes of them, without what it costs to guess, of which
+-- nearly all that lands is spared. A gateway writes each meaning by one name and in one type, so nothing is guessed here: no other spelling,
 -- no JSON, no number in a text. What only other emitters send is left at its default. Both views give the same row for the
 -- same span of a gateway; a test lands everything that a gateway can write through both.
 --
