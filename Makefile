@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 # A process a core, each with its own store; a file's tests stay together, since they share what they start.
-SPREAD := -n auto --maxprocesses 4 --dist loadfile
+SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-fast check fmt bench bench-ingest bench-queries bench-reconcile chaos verify-emitters verify-full clean

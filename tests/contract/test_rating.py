@@ -48,7 +48,7 @@ WORDS = {
     "response_model": ("m-2026-08-06", "m-2026-08-06", "m-2026-05-13"),
     "region": ("", "us-east-1", "us-east-1", "westeurope"),
     "deployment": ("", "global", "global", "regional"),
-    "modality": ("", "", "", "audio"),
+    "modality": ("", "audio"),
 }
 """What an attempt may say, and what a card may narrow itself to."""
 
