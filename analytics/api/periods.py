@@ -21,6 +21,7 @@ from analytics.api.months import Month
 from analytics.api.paging import Cursor, Limit, after, page
 from analytics.manifest import MANIFEST
 from analytics.periods.machine import Period, Signature, Step
+from analytics.rate_cards import OPEN
 from analytics.rfc4180 import text_of
 
 router = APIRouter()
@@ -118,11 +119,14 @@ def rate_cards(
     limit: Limit = 200,
     cursor: Cursor = "",
 ) -> Any:
-    """Sorted by card_id; prices are text, exact, for one token. A price that is null is unknown, which is not zero."""
+    """Sorted by card_id; prices are text, exact, for one token. A price that is null is unknown, which is not zero.
+
+    An effective_to of null: the card holds until another takes its place.
+    """
     with installation.client() as client:
         frame = sql.fetch(client, "rate_card_current")
     rows = [
-        {name: _plain(value) for name, value in row.items()}
+        {name: None if value == OPEN else _plain(value) for name, value in row.items()}
         for row in frame.sort("card_id").iter_rows(named=True)
         if provider in ("", row["provider"]) and model in ("", row["model"])
     ]

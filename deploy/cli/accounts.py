@@ -32,9 +32,13 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Make it, with the roles given."""
-    from analytics.accounts import book
+    from analytics.accounts import book, roles
     from deploy.control import control
 
+    try:
+        roles.checked(role)
+    except roles.RoleInvalid as error:
+        raise typer.BadParameter(str(error), param_hint="--role") from None
     with control(read(config)).transaction() as connection:
         password = book.add(connection, name, role, by=operator(), now=clock.utc_now())
     _shown({"account": name, "password": password}, as_json)

@@ -57,6 +57,9 @@ def audit(days: Days = 31, config: Config = DEFAULT_CONFIG, as_json: Json = Fals
             say(f"tollway: {fault.equality}: {fault.where}: {fault.wanted} wanted, {fault.found} found; {fault.words}")
     if any(check.compared is None for check in found):
         say("tollway: no collector has told this store of its ledger: its equalities are not proven")
+    for check in found:
+        if check.compared == 0:
+            say(f"tollway: {check.equality}: there was nothing to compare yet")
     if not all(check.holds for check in found):
         raise typer.Exit(exits.CHECK_FAILED)
 

@@ -66,7 +66,8 @@ def import_(
     cards, skipped = genai.genai(asked) if not file else readers[kind](content, asked)
     RateBook(cards)
     proposal = Proposal(name, now, sha256, tuple(cards), tuple(skipped), at_approval=not effective_from)
-    proposal.save(settings.rates_dir)
+    if cards:
+        proposal.save(settings.rates_dir)
     priced = {(card.provider, card.model) for card in cards}
     missing = sorted(f"{provider}/{model}" for provider, model in (asked.names or frozenset()) - priced)
     if as_json:
@@ -76,6 +77,8 @@ def import_(
         say(f"tollway: not taken: {one.model}: {one.why}")
     for each in missing:
         say(f"tollway: {name} has no price of {each}")
+    if not cards:
+        raise OperatorError(f"{name} has no card that could be taken, so what waited for approval waits still")
     say(
         f"tollway: {len(cards)} cards of {name} wait; `tollway rates diff` shows what they change and how to approve it"
     )
@@ -102,6 +105,9 @@ def diff(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     emit_rows(columns, rows)
     way = f"tollway rates approve {proposal.fingerprint[:12]} --by NAME"
     say(f"tollway: {len(found)} prices differ; approve these with `{way}`")
+    gone = sum(change.what == "removed" for change in found)
+    if gone:
+        say(f"tollway: {gone} of them would be known no more; what uses one is unpriced from then on, never free")
 
 
 @rates.command("approve")

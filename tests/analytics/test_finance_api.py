@@ -257,6 +257,8 @@ async def test_a_tenants_viewer_sees_its_own_spend_and_nothing_else(house: House
         assert (await house.ask("viewer", "GET", path)).status_code == 403, path
     assert (await house.ask("ops", "GET", "/accounts")).status_code == 403
     assert "password" not in (await house.ask("root", "GET", "/accounts")).text
+    (held,) = (await house.ask("root", "GET", "/rate-cards")).json()["rows"]
+    assert (held["effective_to"], held["effective_from"][:4]) == (None, "2023"), "a card without an end has none"
 
 
 async def test_pages_hold_together_when_rows_come_between_and_the_csv_has_them_all(

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from analytics.rollups.plan import mark
 from deploy.cli.rates import rates
+from deploy.errors import OperatorError
 from deploy.settings import read
 from gateway.domain import clock
 from gateway.domain.card_file import CardFileInvalid, newest
@@ -40,6 +41,9 @@ def run(config: Path, *arguments: str) -> tuple[int, str]:
 def test_a_price_of_a_public_list_holds_once_it_is_approved_by_name_and_not_before(config: Path) -> None:
     """Only what `diff` showed can be approved; a file that somebody edits is no book any more."""
     assert run(config, "import", "litellm", str(config.parent / "map.json"))[0] == 0
+    (config.parent / "none.json").write_text("{}", "utf-8")
+    with pytest.raises(OperatorError, match="what waited for approval waits still"):
+        run(config, "import", "litellm", str(config.parent / "none.json"))
     told = json.loads(run(config, "diff", "--json")[1])
     changes = {(one["what"], one["class"]): (one["old"], one["new"], one["percent"]) for one in told["changes"]}
     assert changes == {("changed", "input"): ("2", "2.5", "+25.00%"), ("removed", "cache_read"): ("0.5", "none", "")}
