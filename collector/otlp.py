@@ -65,10 +65,9 @@ def read_spans(body: bytes) -> SpansRead:
     """
     spans, own = _spans_one_by_one(body) if len(body) > WHOLE_BYTES_MAX else _spans(body)
     keys = [span.trace_id + span.span_id for span in spans]
-    joined = b"".join(keys)
-    if len(joined) != KEY_BYTES * len(keys) or any(len(key) != KEY_BYTES for key in keys):
-        joined = b"".join([span_key(span.trace_id, span.span_id) for span in spans])
-    return SpansRead(joined, own)
+    if any(len(key) != KEY_BYTES for key in keys):
+        keys = [span_key(span.trace_id, span.span_id) for span in spans]
+    return SpansRead(b"".join(keys), own)
 
 
 def span_key(trace_id: bytes, span_id: bytes) -> bytes:
